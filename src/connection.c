@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: MIT
+#include "connection.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "util.h"
+
+/* The rest of an answer, or one whole message, that waits for room. */
+struct owed {
+    size_t length;
+    size_t sent; /* bytes of it that are gone; always 0 on seqpacket */
+    char data[];
+};
+
+/* The client's end, its departure included, as long as there is nothing to be sent. */
+enum { EVENTS_READING = EPOLLIN | EPOLLRDHUP };
+
+static void connection_ready(struct loop *loop, struct watch *watch, uint32_t events);
+
+int connection_new(struct loop *loop, int fd, int type)
+{
+    struct connection *connection = calloc(1, sizeof(*connection));
+    const int on = 1;
+    int r;
+
+    if (!connection) {
+        close(fd);
+        return -ENOMEM;
+    }
+    connection->watch = (struct watch){.ready = connection_ready, .fd = fd};
+    connection->type = type;
+    if (type == SOCK_STREAM) {
+        /* Urgent bytes are bytes too: in order, among the others (tcp(7), and unix(7) since 5.15).
+         */
+        (void)setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on));
+    }
+    r = loop_watch(loop, &connection->watch, EVENTS_READING);
+    if (r < 0) {
+        close(fd);
+        free(connection);
+        return r;
+    }
+
+    connection->next = loop->connections;
+    connection->link = &loop->connections;
+    if (connection->next) {
+        connection->next->link = &connection->next;
+    }
+    loop->connections = connection;
+    counter_add(&loop->counters, COUNTER_CONNECTED, 1);
+    return 0;
+}
+
+void connection_free(struct loop *loop, struct connection *connection)
+{
+    *connection->link = connection->next;
+    if (connection->next) {
+        connection->next->link = connection->link;
+    }
+    /* Closing the last reference also takes it out of the epoll set; a service manager that passed
+     * the connection (Accept=yes) may hold another. */
+    loop_unwatch(loop, &connection->watch);
+    close(connection->watch.fd);
+    free(connection->owed);
+    free(connection);
+    counter_add(&loop->counters, COUNTER_CONNECTED, -1);
+    loop->descriptor_freed = true;
+}
+
+void connection_drain(struct connection *connection)
+{
+    (void)shutdown(connection->watch.fd, SHUT_RD);
+}
+
+/* Ends the connection because a call failed with ERROR, counted by what that says of the client. */
+static void connection_fail(struct loop *loop, struct connection *connection, int error)
+{
+    switch (error) {
+    case EMSGSIZE:
+        counter_add(&loop->counters, COUNTER_TOO_LARGE, 1);
+        break;
+    case EPIPE:
+    case ECONNRESET:
+    case ENOTCONN:
+    case ETIMEDOUT:
+        counter_add(&loop->counters, COUNTER_ABANDONED, 1);
+        break;
+    default:
+        counter_add(&loop->counters, COUNTER_FAILED, 1);
+    }
+    connection_free(loop, connection);
+}
+
+/*
+ * Sends without waiting. Returns how much the kernel took (all or nothing on seqpacket), or a
+ * negative errno: -EAGAIN if it has no room now.
+ */
+static ssize_t connection_send(const struct connection *connection, const char *data, size_t length)
+{
+    int fd = connection->watch.fd;
+    ssize_t n = send(fd, data, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+    if (n < 0 && errno == EMSGSIZE) {
+        /* The client has raised its SO_SNDBUF beyond this socket's; an accepted Unix socket starts
+         * with net.core.wmem_default. Raised as far as the client could, the message fits. */
+        const int size = (int)length;
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+        n = send(fd, data, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+    return n < 0 ? -errno : n;
+}
+
+/* Keeps what the client has not taken and waits for room instead of for more. */
+static int connection_owe(struct loop *loop, struct connection *connection, const char *data,
+                          size_t length)
+{
+    assert(!connection->owed);
+    connection->owed = malloc(sizeof(struct owed) + length);
+    if (!connection->owed) {
+        return -ENOMEM;
+    }
+    connection->owed->length = length;
+    connection->owed->sent = 0;
+    memcpy(connection->owed->data, data, length);
+    return loop_rewatch(loop, &connection->watch, EPOLLOUT);
+}
+
+/* Sends what is owed, and reads on when nothing is left of it. Returns 0 or a negative errno. */
+static int connection_pay(struct loop *loop, struct connection *connection)
+{
+    struct owed *owed = connection->owed;
+    ssize_t n = connection_send(connection, owed->data + owed->sent, owed->length - owed->sent);
+
+    if (n < 0) {
+        return n == -EAGAIN ? 0 : (int)n;
+    }
+    owed->sent += (size_t)n;
+    if (owed->sent < owed->length) {
+        return 0;
+    }
+    free(owed);
+    connection->owed = NULL;
+    return loop_rewatch(loop, &connection->watch, EVENTS_READING);
+}
+
+/*
+ * Receives on seqpacket after the client has shut down its side. An empty message and the end both
+ * make recv(2) return 0; but with SO_PASSCRED every message carries credentials and the end carries
+ * none (measured on Linux 6.18; unix(7) says that it applies to each message received). The room
+ * for control data is what the credentials need, so no descriptor can come in with them.
+ *
+ * Returns the length, or a negative errno: -ENODATA for the end.
+ */
+static ssize_t receive_last(struct loop *loop, struct connection *connection)
+{
+    union {
+        char room[CMSG_SPACE(sizeof(struct ucred))];
+        struct cmsghdr align;
+    } control;
+    struct iovec data = {.iov_base = loop_slot(loop, 0), .iov_len = loop->slot_size};
+    struct msghdr message = {
+        .msg_iov = &data,
+        .msg_iovlen = 1,
+        .msg_control = &control,
+        .msg_controllen = sizeof(control),
+    };
+    const int on = 1;
+    ssize_t n;
+
+    if (!connection->marks_messages) {
+        if (setsockopt(connection->watch.fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0) {
+            return -errno;
+        }
+        connection->marks_messages = true;
+    }
+    n = recvmsg(connection->watch.fd, &message, MSG_DONTWAIT | MSG_TRUNC);
+    if (n < 0) {
+        return -errno;
+    }
+    return n == 0 && message.msg_controllen == 0 ? -ENODATA : n;
+}
+
+/*
+ * Receives what comes next into the loop's first slot. Returns its length, which is 0 for an empty
+ * message, or a negative errno: -ENODATA for the end, -EMSGSIZE for a message that is larger than
+ * the host's limit was when the service started.
+ *
+ * No room is given for control data: descriptors that a client passes on a kernel that lets it are
+ * discarded by the kernel, not installed (unix(7), recv(2)).
+ */
+static ssize_t connection_receive(struct loop *loop, struct connection *connection, uint32_t events)
+{
+    ssize_t n;
+
+    if (connection->type == SOCK_STREAM) {
+        n = recv(connection->watch.fd, loop_slot(loop, 0), STREAM_READ_MAX, MSG_DONTWAIT);
+        return n < 0 ? -errno : n == 0 ? -ENODATA : n;
+    }
+
+    /* As long as the client has not shut down, an event says that there is a message. */
+    if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
+        n = receive_last(loop, connection);
+    } else {
+        n = recv(connection->watch.fd, loop_slot(loop, 0), loop->slot_size,
+                 MSG_DONTWAIT | MSG_TRUNC);
+        n = n < 0 ? -errno : n;
+    }
+    if (n > (ssize_t)loop->slot_size) {
+        return -EMSGSIZE;
+    }
+    if (n > LOOP_SLOT_KEPT) {
+        loop->slots_grown = true;
+    }
+    return n;
+}
+
+/* Receives once and sends that back. Returns 0, or a negative errno that ends the connection. */
+static int connection_echo(struct loop *loop, struct connection *connection, uint32_t events)
+{
+    const char *data = loop_slot(loop, 0);
+    ssize_t received = connection_receive(loop, connection, events);
+    ssize_t sent;
+
+    if (received < 0) {
+        return received == -EAGAIN || received == -EINTR ? 0 : (int)received;
+    }
+    counter_add(&loop->counters, COUNTER_MESSAGES, 1);
+    counter_add(&loop->counters, COUNTER_BYTES, received);
+
+    sent = connection_send(connection, data, (size_t)received);
+    if (sent == received) {
+        return 0;
+    }
+    if (sent < 0 && sent != -EAGAIN) {
+        return (int)sent;
+    }
+    sent = sent < 0 ? 0 : sent;
+    return connection_owe(loop, connection, data + sent, (size_t)(received - sent));
+}
+
+static void connection_ready(struct loop *loop, struct watch *watch, uint32_t events)
+{
+    struct connection *connection = CONTAINER_OF(watch, struct connection, watch);
+    int r = connection->owed ? connection_pay(loop, connection)
+                             : connection_echo(loop, connection, events);
+
+    if (r == -ENODATA) {
+        connection_free(loop, connection);
+    } else if (r < 0) {
+        connection_fail(loop, connection, -r);
+    }
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+#include "counters.h"
+
+const char *counter_text(enum counter trouble)
+{
+    static const char *const texts[COUNTER_MAX] = {
+        [COUNTER_REFUSED] = "Connections refused, --connections-max= is reached",
+        [COUNTER_PAUSED] = "Pauses in accepting connections, no descriptor or memory was free",
+        [COUNTER_ABANDONED] = "Connections broken off by the client before it had read everything",
+        [COUNTER_FAILED] = "Connections ended for want of memory or by an unexpected error",
+        [COUNTER_UNFINISHED] = "Connections closed at the stop, the client had not read in time",
+        [COUNTER_UNADDRESSED] = "Datagrams not answered, the sender has no address",
+        [COUNTER_FORBIDDEN] = "Datagrams not answered, the sender's socket is not writable for us",
+        [COUNTER_UNREACHABLE] =
+            "Datagrams not answered, the sender's socket is gone or out of reach",
+        [COUNTER_TOO_LARGE] = "Messages not answered, they are larger than this host's limit",
+        [COUNTER_OVERDUE] = "Datagrams dropped, the sender does not read its replies",
+        [COUNTER_UNSENT] = "Datagrams dropped for want of memory or by an unexpected error",
+        [COUNTER_LATE] = "Datagrams dropped at the stop, the sender had not read in time",
+    };
+
+    return texts[trouble];
+}

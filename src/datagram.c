@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MIT
+#include "datagram.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "util.h"
+
+/* One received datagram and the way back; as recvmmsg(2) fills it, sendmmsg(2) takes it. */
+struct batch {
+    struct mmsghdr messages[LOOP_SLOTS];
+    struct iovec data[LOOP_SLOTS];
+    struct sockaddr_storage addresses[LOOP_SLOTS];
+};
+
+/* Counts a reply that cannot be sent, by what ERROR says of the sender. */
+static void count_unanswered(struct loop *loop, int error)
+{
+    enum counter reason;
+
+    switch (error) {
+    case EACCES:
+    case EPERM: /* the sender is connected to somebody else (unix(7)), or a firewall */
+        reason = COUNTER_FORBIDDEN;
+        break;
+    case EMSGSIZE:
+        reason = COUNTER_TOO_LARGE;
+        break;
+    case ENOBUFS:
+        reason = COUNTER_OVERDUE;
+        break;
+    case ECONNREFUSED:
+    case ECONNRESET:
+    case ENOENT:
+    case ENOTDIR:
+    case ELOOP:
+    case EPIPE: /* the sender reads no more */
+    case EPROTOTYPE:
+    case EINVAL: /* UDP from port 0 */
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case EHOSTDOWN:
+        reason = COUNTER_UNREACHABLE;
+        break;
+    default:
+        reason = COUNTER_UNSENT;
+    }
+    counter_add(&loop->counters, reason, 1);
+}
+
+/* Whether a send that failed with ERROR may succeed later without anybody's doing but the
+ * receiver's. */
+static bool is_temporary(int error)
+{
+    return error == EAGAIN || error == ENOBUFS || error == ENOMEM;
+}
+
+/*
+ * Makes the socket's SO_SNDBUF fit for a reply of LENGTH bytes, as far as the host allows. Returns
+ * whether it has grown.
+ */
+static bool enlarge(int fd, size_t length)
+{
+    const int wanted = (int)length;
+    int before = 0;
+    int after = 0;
+    socklen_t size = sizeof(int);
+
+    return getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &before, &size) == 0 &&
+           (size_t)before < length * 2 &&
+           setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &wanted, sizeof(wanted)) == 0 &&
+           getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &after, &size) == 0 && after > before;
+}
+
+struct payment {
+    struct loop *loop;
+    int fd;
+};
+
+static int pay(void *context, const struct sockaddr *address, socklen_t size, const void *data,
+               size_t length)
+{
+    const struct payment *payment = context;
+
+    if (sendto(payment->fd, data, length, MSG_DONTWAIT | MSG_NOSIGNAL, address, size) >= 0) {
+        return 0;
+    }
+    if (is_temporary(errno) || errno == EINTR) {
+        return -EAGAIN;
+    }
+    count_unanswered(payment->loop, errno);
+    return 0;
+}
+
+static void show_debts(struct datagram *datagram, struct loop *loop, size_t before)
+{
+    counter_add(&loop->counters, COUNTER_OWED,
+                (int64_t)datagram->debts.datagrams - (int64_t)before);
+}
+
+void datagram_pay(struct datagram *datagram, struct loop *loop, uint64_t now)
+{
+    struct payment payment = {.loop = loop, .fd = datagram->watch.fd};
+    size_t before = datagram->debts.datagrams;
+
+    debts_pay(&datagram->debts, now, pay, &payment);
+    show_debts(datagram, loop, before);
+}
+
+static void owe(struct datagram *datagram, struct loop *loop, const struct msghdr *message)
+{
+    size_t before = datagram->debts.datagrams;
+    int r = debts_add(&datagram->debts, message->msg_name, message->msg_namelen,
+                      message->msg_iov->iov_base, message->msg_iov->iov_len, loop_now());
+
+    if (r < 0) {
+        count_unanswered(loop, -r);
+    }
+    show_debts(datagram, loop, before);
+}
+
+/* Receives a batch. Returns how many datagrams there are, 0 if none can be had now. */
+static unsigned receive_batch(const struct datagram *datagram, const struct loop *loop,
+                              struct batch *batch)
+{
+    int n;
+
+    for (unsigned i = 0; i < LOOP_SLOTS; i++) {
+        batch->data[i] = (struct iovec){.iov_base = loop_slot(loop, i), .iov_len = loop->slot_size};
+        /* No room for control data: what a client passes is discarded by the kernel. */
+        batch->messages[i].msg_hdr = (struct msghdr){
+            .msg_name = &batch->addresses[i],
+            .msg_namelen = sizeof(batch->addresses[i]),
+            .msg_iov = &batch->data[i],
+            .msg_iovlen = 1,
+        };
+    }
+    n = recvmmsg(datagram->watch.fd, batch->messages, LOOP_SLOTS, MSG_DONTWAIT, NULL);
+    return n < 0 ? 0 : (unsigned)n;
+}
+
+/* Counts what was received and moves what can be answered to the front. Returns how many that are.
+ */
+static unsigned keep_answerable(struct loop *loop, struct batch *batch, unsigned n)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        struct msghdr *message = &batch->messages[i].msg_hdr;
+        size_t length = batch->messages[i].msg_len;
+
+        counter_add(&loop->counters, COUNTER_MESSAGES, 1);
+        counter_add(&loop->counters, COUNTER_BYTES, (int64_t)length);
+        loop->slots_grown |= length > LOOP_SLOT_KEPT;
+        message->msg_iov->iov_len = length;
+        if (message->msg_flags & MSG_TRUNC) {
+            counter_add(&loop->counters, COUNTER_TOO_LARGE, 1);
+        } else if (message->msg_namelen <= sizeof(sa_family_t)) {
+            counter_add(&loop->counters, COUNTER_UNADDRESSED, 1);
+        } else {
+            batch->messages[kept++] = batch->messages[i];
+        }
+    }
+    return kept;
+}
+
+/* How many of MESSAGES, from the first on, go to senders that are owed nothing yet. */
+static unsigned count_sendable(const struct datagram *datagram, const struct mmsghdr *messages,
+                               unsigned n)
+{
+    unsigned run = 0;
+
+    while (run < n && !debts_owed_to(&datagram->debts, messages[run].msg_hdr.msg_name,
+                                     messages[run].msg_hdr.msg_namelen)) {
+        run++;
+    }
+    return run;
+}
+
+/* Sends the batch back; a reply that must wait, or that stands behind one that waits, is owed. */
+static void answer_batch(struct datagram *datagram, struct loop *loop, struct mmsghdr *messages,
+                         unsigned n)
+{
+    int fd = datagram->watch.fd;
+    unsigned done = 0;
+
+    while (done < n) {
+        struct msghdr *first = &messages[done].msg_hdr;
+        unsigned run = count_sendable(datagram, messages + done, n - done);
+        int sent;
+
+        if (run == 0) {
+            owe(datagram, loop, first);
+            done++;
+            continue;
+        }
+        sent = sendmmsg(fd, messages + done, run, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (sent > 0) {
+            done += (unsigned)sent;
+            continue;
+        }
+        /* It is the first of the run that failed: sendmmsg(2). */
+        if (errno == EINTR || (errno == EMSGSIZE && enlarge(fd, first->msg_iov->iov_len))) {
+            continue;
+        }
+        if (is_temporary(errno)) {
+            owe(datagram, loop, first);
+        } else {
+            count_unanswered(loop, errno);
+        }
+        done++;
+    }
+}
+
+static void datagram_ready(struct loop *loop, struct watch *watch, uint32_t events)
+{
+    struct datagram *datagram = CONTAINER_OF(watch, struct datagram, watch);
+    struct batch batch;
+    unsigned n = receive_batch(datagram, loop, &batch);
+
+    (void)events;
+    answer_batch(datagram, loop, batch.messages, keep_answerable(loop, &batch, n));
+}
+
+void datagram_init(struct datagram *datagram, int fd)
+{
+    *datagram = (struct datagram){.watch = {.ready = datagram_ready, .fd = fd}};
+    debts_init(&datagram->debts);
+}
+
+int datagram_resume(struct datagram *datagram, struct loop *loop)
+{
+    return loop_watch(loop, &datagram->watch, EPOLLIN);
+}
+
+void datagram_pause(struct datagram *datagram, struct loop *loop)
+{
+    loop_unwatch(loop, &datagram->watch);
+}
+
+void datagram_drop(struct datagram *datagram, struct loop *loop)
+{
+    size_t before = datagram->debts.datagrams;
+
+    counter_add(&loop->counters, COUNTER_LATE, (int64_t)before);
+    debts_deinit(&datagram->debts);
+    show_debts(datagram, loop, before);
+}

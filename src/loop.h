@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+/*
+ * What the sockets of one worker share: its epoll set, the memory that messages pass through, its
+ * counters, the list of its connections. A loop belongs to one thread and knows nothing of what
+ * watches it: an event goes to the function that the watched socket brought along.
+ *
+ * Events are level-triggered: a socket is read once for each event, so a busy one cannot starve the
+ * others, and what it still holds comes back in the next turn.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "counters.h"
+
+struct loop;
+
+/* A descriptor in the epoll set; a part of the object that owns it. */
+struct watch {
+    void (*ready)(struct loop *loop, struct watch *watch, uint32_t events);
+    int fd;
+};
+
+struct connection;
+
+struct loop {
+    int epoll_fd;
+
+    /*
+     * Memory that messages pass through on their way from a receive to the send that follows it:
+     * SLOTS times SLOT_SIZE bytes of address space, each slot large enough for the largest message
+     * that this host's kernel takes. Pages exist only where messages were, and go back after large
+     * ones.
+     */
+    char *slots;
+    size_t slot_size;
+    bool slots_grown; /* a message was larger than LOOP_SLOT_KEPT */
+
+    struct connection *connections;
+    uint64_t connections_max;
+    bool descriptor_freed; /* a connection was closed since accepting paused */
+    bool accept_failed; /* no descriptor or memory for another connection: accepting must pause */
+    bool draining;      /* nothing new is taken on */
+
+    struct counters counters;
+};
+
+enum {
+    LOOP_SLOTS = 16,            /* the longest batch of datagrams */
+    LOOP_SLOT_KEPT = 64 * 1024, /* bytes of a slot that may stay resident */
+};
+
+/* Returns 0 or a negative errno; loop_deinit() is right after either, and safe to call twice. */
+int loop_init(struct loop *loop, uint64_t connections_max);
+void loop_deinit(struct loop *loop);
+
+static inline char *loop_slot(const struct loop *loop, size_t index)
+{
+    return loop->slots + index * loop->slot_size;
+}
+
+/*
+ * Adds, changes and removes a watch. EVENTS are epoll_ctl(2)'s. Adding and changing return a
+ * negative errno if the kernel has no memory for it (or its limit of watches is reached, epoll(7)).
+ */
+int loop_watch(struct loop *loop, struct watch *watch, uint32_t events);
+int loop_rewatch(struct loop *loop, struct watch *watch, uint32_t events);
+void loop_unwatch(struct loop *loop, struct watch *watch);
+
+/* Waits for events until TIMEOUT_USEC have passed (UINT64_MAX: for ever) and dispatches them.
+ * Returns how many there were. */
+int loop_turn(struct loop *loop, uint64_t timeout_usec);
+
+/* CLOCK_MONOTONIC in microseconds. */
+uint64_t loop_now(void);

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "config.h"
+#include "log.h"
+#include "timespan.h"
+
+static void print_help(void)
+{
+    printf(
+        "uds-echod [OPTIONS...]\n"
+        "\n"
+        "Serves the sockets that systemd hands to it, and is meant to be started by systemd "
+        "alone:\n"
+        "  systemctl start uds-echo.socket\n"
+        "\n"
+        "      --connections-max=N     Serve at most N connections at once\n"
+        "                              (default: as many as the descriptor limit allows)\n"
+        "      --exit-idle-time=SPAN   Exit after SPAN without a client (default: infinity)\n"
+        "      --log-level=LEVEL       Log up to LEVEL: emerg to debug, or 0 to 7 (default: info)\n"
+        "  -h, --help                  Show this help\n"
+        "      --version               Show the version\n");
+}
+
+/* Decimal digits only: strtoul(3) also takes spaces, signs and other bases. */
+static int parse_count(const char *text, uint32_t *ret)
+{
+    uint32_t count = 0;
+
+    if (text[0] == '\0') {
+        return -EINVAL;
+    }
+    for (; *text != '\0'; text++) {
+        if (*text < '0' || *text > '9') {
+            return -EINVAL;
+        }
+        if (__builtin_mul_overflow(count, 10, &count) ||
+            __builtin_add_overflow(count, (uint32_t)(*text - '0'), &count)) {
+            return -ERANGE;
+        }
+    }
+    if (count == 0) {
+        return -ERANGE;
+    }
+    *ret = count;
+    return 0;
+}
+
+static enum options_verdict invalid(const char *option, const char *value, const char *expected)
+{
+    log_line(LOG_ERR, "--%s=%s: not %s; see uds-echod --help.", option, value, expected);
+    return OPTIONS_INVALID;
+}
+
+enum options_verdict options_parse(int argc, char **argv, struct options *options)
+{
+    enum { CONNECTIONS_MAX = 256, EXIT_IDLE_TIME, LOG_LEVEL, VERSION };
+    static const struct option known[] = {
+        {"connections-max", required_argument, NULL, CONNECTIONS_MAX},
+        {"exit-idle-time", required_argument, NULL, EXIT_IDLE_TIME},
+        {"log-level", required_argument, NULL, LOG_LEVEL},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, VERSION},
+        {NULL, 0, NULL, 0},
+    };
+    int option;
+
+    *options = (struct options){
+        .exit_idle_usec = TIMESPAN_INFINITY,
+        .log_level = LOG_INFO,
+    };
+
+    optind = 0; /* glibc: start afresh, also the second time */
+    while ((option = getopt_long(argc, argv, ":h", known, NULL)) >= 0) {
+        switch (option) {
+        case CONNECTIONS_MAX:
+            if (parse_count(optarg, &options->connections_max) < 0) {
+                return invalid("connections-max", optarg, "a number from 1 to 4294967295");
+            }
+            break;
+        case EXIT_IDLE_TIME:
+            if (timespan_parse(optarg, &options->exit_idle_usec) < 0) {
+                return invalid("exit-idle-time", optarg,
+                               "a time span such as 90s, 5min or infinity");
+            }
+            break;
+        case LOG_LEVEL:
+            options->log_level = log_level_parse(optarg);
+            if (options->log_level < 0) {
+                return invalid("log-level", optarg,
+                               "emerg, alert, crit, err, warning, notice, info, debug or 0 to 7");
+            }
+            break;
+        case 'h':
+            print_help();
+            return OPTIONS_DONE;
+        case VERSION:
+            printf("uds-echod " PROJECT_VERSION "\n");
+            return OPTIONS_DONE;
+        case ':':
+            log_line(LOG_ERR, "Option %s needs a value; see uds-echod --help.", argv[optind - 1]);
+            return OPTIONS_INVALID;
+        default:
+            log_line(LOG_ERR, "Option %s is not known, or takes no value; see uds-echod --help.",
+                     argv[optind - 1]);
+            return OPTIONS_INVALID;
+        }
+    }
+    if (optind < argc) {
+        log_line(LOG_ERR,
+                 "Argument %s is not expected: sockets come from systemd; see uds-echod --help.",
+                 argv[optind]);
+        return OPTIONS_INVALID;
+    }
+    return OPTIONS_RUN;
+}

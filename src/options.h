@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+/* The command line of uds-echod. */
+
+#include <stdint.h>
+
+struct options {
+    uint32_t connections_max; /* 0: as many as descriptors allow */
+    uint64_t exit_idle_usec;  /* TIMESPAN_INFINITY: never */
+    int log_level;            /* LOG_EMERG … LOG_DEBUG */
+};
+
+enum options_verdict {
+    OPTIONS_RUN,     /* serve */
+    OPTIONS_DONE,    /* --help or --version was asked for and has been answered */
+    OPTIONS_INVALID, /* something is wrong: one line has said what */
+};
+
+/* Reads ARGV into OPTIONS, which holds the defaults where ARGV says nothing. */
+enum options_verdict options_parse(int argc, char **argv, struct options *options);

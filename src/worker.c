@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: MIT
+#include "worker.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include "acceptor.h"
+#include "connection.h"
+#include "datagram.h"
+#include "util.h"
+
+/* Accepting is tried again after this long even if no own descriptor became free: what is missing
+ * may be the host's. */
+enum { ACCEPT_PAUSE_USEC = 1000 * 1000 };
+
+/* How long clients have, at the stop, to read what is owed to them. */
+enum { DRAIN_USEC = 5 * 1000 * 1000 };
+
+struct worker {
+    struct loop loop;
+    pthread_t thread;
+    bool thread_runs;
+
+    struct acceptor *acceptors;
+    struct datagram *datagrams;
+    uint64_t exit_idle_usec;
+    uint64_t accept_at; /* when paused accepting is resumed; UINT64_MAX while it is not paused */
+    uint64_t drain_until;
+
+    /* Between the planes. */
+    struct watch command; /* an eventfd: look at what is asked for */
+    int event_fd;
+    atomic_bool drain_asked;
+    atomic_bool activity_asked;
+    atomic_bool stopped;
+};
+
+static void pause_accepting(struct worker *worker)
+{
+    for (struct acceptor *acceptor = worker->acceptors; acceptor; acceptor = acceptor->next) {
+        acceptor_pause(acceptor, &worker->loop);
+    }
+}
+
+/* Pauses accepting when it cannot go on, and resumes when it may. */
+static void regulate_accepting(struct worker *worker)
+{
+    struct loop *loop = &worker->loop;
+
+    if (loop->accept_failed) {
+        loop->accept_failed = false;
+        counter_add(&loop->counters, COUNTER_PAUSED, 1);
+        worker->accept_at = loop_now() + ACCEPT_PAUSE_USEC;
+        pause_accepting(worker);
+    }
+    if (worker->accept_at != UINT64_MAX &&
+        (loop->descriptor_freed || loop_now() >= worker->accept_at)) {
+        worker->accept_at = UINT64_MAX;
+        for (struct acceptor *acceptor = worker->acceptors; acceptor; acceptor = acceptor->next) {
+            /* Without kernel memory to watch it, accepting has failed as it had before. */
+            loop->accept_failed |= acceptor_resume(acceptor, loop) < 0;
+        }
+    }
+}
+
+static void pay_debts(struct worker *worker)
+{
+    for (struct datagram *datagram = worker->datagrams; datagram; datagram = datagram->next) {
+        if (datagram->debts.retry_at != UINT64_MAX) {
+            uint64_t now = loop_now();
+            if (datagram->debts.retry_at <= now) {
+                datagram_pay(datagram, &worker->loop, now);
+            }
+        }
+    }
+}
+
+static bool is_idle(const struct worker *worker)
+{
+    return !worker->loop.connections && counter_get(&worker->loop.counters, COUNTER_OWED) == 0;
+}
+
+/* When something has to be done though no event comes: CLOCK_MONOTONIC, or UINT64_MAX. */
+static uint64_t next_deadline(const struct worker *worker)
+{
+    uint64_t until = worker->loop.draining ? worker->drain_until : worker->accept_at;
+
+    for (const struct datagram *datagram = worker->datagrams; datagram; datagram = datagram->next) {
+        if (datagram->debts.retry_at < until) {
+            until = datagram->debts.retry_at;
+        }
+    }
+    return until;
+}
+
+/* Waits for events and serves them. Returns whether the worker was idle, and stayed so for long
+ * enough to leave. */
+static bool serve(struct worker *worker)
+{
+    uint64_t until = next_deadline(worker);
+    bool idle = until == UINT64_MAX && is_idle(worker);
+    uint64_t now;
+    uint64_t wait;
+    int events;
+
+    if (idle) {
+        wait = worker->exit_idle_usec;
+    } else if (until == UINT64_MAX) {
+        wait = UINT64_MAX;
+    } else {
+        now = loop_now();
+        wait = until > now ? until - now : 0;
+    }
+    events = loop_turn(&worker->loop, wait);
+    return idle && events == 0;
+}
+
+static void begin_drain(struct worker *worker)
+{
+    struct loop *loop = &worker->loop;
+
+    loop->draining = true;
+    worker->drain_until = loop_now() + DRAIN_USEC;
+    if (worker->accept_at == UINT64_MAX) {
+        pause_accepting(worker);
+    }
+    worker->accept_at = UINT64_MAX;
+    for (struct datagram *datagram = worker->datagrams; datagram; datagram = datagram->next) {
+        datagram_pause(datagram, loop);
+    }
+    for (struct connection *connection = loop->connections; connection;
+         connection = connection->next) {
+        connection_drain(connection);
+    }
+}
+
+/*
+ * Whether the worker is through. When it leaves because it is idle there is no race with a client
+ * that arrives: nothing has been taken from the sockets since the last turn saw them empty, so what
+ * comes now waits in the kernel, where systemd finds it.
+ */
+static bool is_through(const struct worker *worker, bool idled)
+{
+    if (worker->loop.draining) {
+        return is_idle(worker) || loop_now() >= worker->drain_until;
+    }
+    if (!worker->acceptors && !worker->datagrams) {
+        return is_idle(worker); /* nobody can come after the connection that was passed */
+    }
+    return idled;
+}
+
+static void raise_event(int fd)
+{
+    const uint64_t one = 1;
+
+    /* An eventfd takes it, or is readable already. */
+    (void)!write(fd, &one, sizeof(one));
+}
+
+static void take_command(struct loop *loop, struct watch *watch, uint32_t events)
+{
+    struct worker *worker = CONTAINER_OF(watch, struct worker, command);
+    uint64_t count;
+
+    (void)events;
+    (void)!read(watch->fd, &count, sizeof(count));
+    if (atomic_load(&worker->drain_asked) && !loop->draining) {
+        begin_drain(worker);
+    }
+}
+
+/* Lets go of all that clients have not taken, and counts it. */
+static void drop_rest(struct worker *worker)
+{
+    struct loop *loop = &worker->loop;
+
+    while (loop->connections) {
+        counter_add(&loop->counters, COUNTER_UNFINISHED, 1);
+        connection_free(loop, loop->connections);
+    }
+    for (struct datagram *datagram = worker->datagrams; datagram; datagram = datagram->next) {
+        datagram_drop(datagram, loop);
+    }
+}
+
+static void *worker_run(void *argument)
+{
+    struct worker *worker = argument;
+    bool idled = false;
+
+    while (!is_through(worker, idled)) {
+        idled = serve(worker);
+        if (!worker->loop.draining) {
+            regulate_accepting(worker);
+        }
+        pay_debts(worker);
+        if (atomic_load_explicit(&worker->activity_asked, memory_order_relaxed)) {
+            atomic_store(&worker->activity_asked, false);
+            raise_event(worker->event_fd);
+        }
+    }
+    drop_rest(worker);
+    atomic_store(&worker->stopped, true);
+    raise_event(worker->event_fd);
+    return NULL;
+}
+
+static int add_socket(struct worker *worker, const struct activated *socket)
+{
+    struct acceptor *acceptor;
+    struct datagram *datagram;
+
+    switch (socket->kind) {
+    case SOCKET_LISTENING:
+        acceptor = malloc(sizeof(*acceptor));
+        if (!acceptor) {
+            return -ENOMEM;
+        }
+        acceptor_init(acceptor, socket->fd, socket->type);
+        acceptor->next = worker->acceptors;
+        worker->acceptors = acceptor;
+        return acceptor_resume(acceptor, &worker->loop);
+    case SOCKET_DATAGRAM:
+        datagram = malloc(sizeof(*datagram));
+        if (!datagram) {
+            return -ENOMEM;
+        }
+        datagram_init(datagram, socket->fd);
+        datagram->next = worker->datagrams;
+        worker->datagrams = datagram;
+        return datagram_resume(datagram, &worker->loop);
+    case SOCKET_CONNECTED:
+        counter_add(&worker->loop.counters, COUNTER_ACCEPTED, 1);
+        return connection_new(&worker->loop, socket->fd, socket->type);
+    }
+    return -EINVAL;
+}
+
+static int worker_init(struct worker *worker, const struct worker_config *config)
+{
+    int r;
+
+    *worker = (struct worker){
+        .exit_idle_usec = config->exit_idle_usec,
+        .accept_at = UINT64_MAX,
+        .command = {.ready = take_command, .fd = -1},
+        .event_fd = -1,
+    };
+    r = loop_init(&worker->loop, config->connections_max);
+    if (r < 0) {
+        return r;
+    }
+    worker->command.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    worker->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (worker->command.fd < 0 || worker->event_fd < 0) {
+        return -errno;
+    }
+    r = loop_watch(&worker->loop, &worker->command, EPOLLIN);
+    for (size_t i = 0; i < config->n_sockets && r >= 0; i++) {
+        r = add_socket(worker, &config->sockets[i]);
+    }
+    if (r < 0) {
+        return r;
+    }
+    r = pthread_create(&worker->thread, NULL, worker_run, worker);
+    worker->thread_runs = r == 0;
+    return -r;
+}
+
+int worker_new(const struct worker_config *config, struct worker **ret)
+{
+    struct worker *worker = malloc(sizeof(*worker));
+    int r;
+
+    if (!worker) {
+        return -ENOMEM;
+    }
+    r = worker_init(worker, config);
+    if (r < 0) {
+        worker_free(worker);
+        return r;
+    }
+    *ret = worker;
+    return 0;
+}
+
+void worker_free(struct worker *worker)
+{
+    if (!worker) {
+        return;
+    }
+    if (worker->thread_runs) {
+        worker_drain(worker);
+        pthread_join(worker->thread, NULL);
+    }
+    drop_rest(worker);
+    while (worker->acceptors) {
+        struct acceptor *acceptor = worker->acceptors;
+        worker->acceptors = acceptor->next;
+        free(acceptor);
+    }
+    while (worker->datagrams) {
+        struct datagram *datagram = worker->datagrams;
+        worker->datagrams = datagram->next;
+        free(datagram);
+    }
+    fd_close(&worker->command.fd);
+    fd_close(&worker->event_fd);
+    loop_deinit(&worker->loop);
+    free(worker);
+}
+
+void worker_drain(struct worker *worker)
+{
+    atomic_store(&worker->drain_asked, true);
+    raise_event(worker->command.fd);
+}
+
+int worker_event_fd(const struct worker *worker)
+{
+    return worker->event_fd;
+}
+
+void worker_clear_event(struct worker *worker)
+{
+    uint64_t count;
+
+    (void)!read(worker->event_fd, &count, sizeof(count));
+}
+
+bool worker_stopped(const struct worker *worker)
+{
+    return atomic_load(&worker->stopped);
+}
+
+void worker_ask_activity(struct worker *worker)
+{
+    atomic_store(&worker->activity_asked, true);
+}
+
+const struct counters *worker_counters(const struct worker *worker)
+{
+    return &worker->loop.counters;
+}
