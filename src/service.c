@@ -19,6 +19,7 @@
 #include "worker.h"
 
 enum {
+    STATUS_SOON_USEC = 100 * 1000,   /* after a quiet time, STATUS= changes this soon */
     STATUS_USEC = 1000 * 1000,       /* STATUS= changes at most this often */
     TROUBLE_USEC = 10 * 1000 * 1000, /* a trouble of one kind is logged at most this often */
     DESCRIPTORS_RESERVED = 32,       /* not for connections: epoll, event, log, sockets … */
@@ -95,12 +96,19 @@ static bool log_troubles(struct service *service, uint64_t now, bool final)
     return left;
 }
 
+static int look_in(const struct service *service, uint64_t usec)
+{
+    int r = sd_event_source_set_time_relative(service->status_timer, usec);
+
+    return r < 0 ? r : sd_event_source_set_enabled(service->status_timer, SD_EVENT_ONESHOT);
+}
+
 /*
  * Looks at the counters, at a modest rate while something goes on and not at all while nothing
  * does: then the worker is asked to tell. A change that crosses with the asking is seen by one more
  * look.
  */
-static int on_status_timer(sd_event_source *source, uint64_t now, void *userdata)
+static int on_status_timer(sd_event_source *source, uint64_t due, void *userdata)
 {
     struct service *service = userdata;
     const struct counters *counters = worker_counters(service->worker);
@@ -110,18 +118,20 @@ static int on_status_timer(sd_event_source *source, uint64_t now, void *userdata
     if (changed) {
         show_status(service);
     }
-    if (log_troubles(service, now, false)) {
+    (void)source;
+    if (log_troubles(service, due, false)) {
         changed = true;
     }
-    if (!changed && service->activity_asked) {
-        return 0;
+    if (changed) {
+        service->activity_asked = false;
+        return look_in(service, STATUS_USEC);
     }
-    service->activity_asked = !changed;
-    if (!changed) {
+    if (!service->activity_asked) {
+        service->activity_asked = true;
         worker_ask_activity(service->worker);
+        return look_in(service, STATUS_USEC);
     }
-    sd_event_source_set_time(source, now + STATUS_USEC);
-    return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+    return 0;
 }
 
 static int on_worker_event(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -136,8 +146,7 @@ static int on_worker_event(sd_event_source *source, int fd, uint32_t revents, vo
         return sd_event_exit(service->event, 0);
     }
     service->activity_asked = false;
-    sd_event_source_set_time_relative(service->status_timer, STATUS_USEC);
-    return sd_event_source_set_enabled(service->status_timer, SD_EVENT_ONESHOT);
+    return look_in(service, STATUS_SOON_USEC);
 }
 
 static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
@@ -172,11 +181,12 @@ static int service_listen(struct service *service)
         (r = sd_event_add_signal(service->event, NULL, SIGINT, on_signal, service)) < 0 ||
         (r = sd_event_add_io(service->event, NULL, worker_event_fd(service->worker), EPOLLIN,
                              on_worker_event, service)) < 0 ||
-        (r = sd_event_add_time_relative(service->event, &service->status_timer, CLOCK_MONOTONIC,
-                                        STATUS_USEC, STATUS_USEC / 4, on_status_timer, service)) <
-            0) {
+        (r = sd_event_add_time(service->event, &service->status_timer, CLOCK_MONOTONIC, UINT64_MAX,
+                               STATUS_SOON_USEC, on_status_timer, service)) < 0) {
         return r;
     }
+    service->activity_asked = true;
+    worker_ask_activity(service->worker);
     return 0;
 }
 

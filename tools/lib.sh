@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+#
+# What the tools share: words on the terminal, packages, builds. Sourced, not run.
+
+# The top of the source tree.
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+# Debian's own interpreter: that is the one its python3-pytest belongs to.
+# shellcheck disable=SC2034 # used by those who source this
+PYTHON=/usr/bin/python3
+
+say() {
+    if [[ -t 1 && -z ${NO_COLOR-} ]]; then
+        printf '\033[1m==> %s\033[0m\n' "$*"
+    else
+        printf '==> %s\n' "$*"
+    fi
+}
+
+fail() {
+    printf '%s: %s\n' "${0##*/}" "$*" >&2
+    exit 1
+}
+
+is_root() {
+    [[ $(id -u) -eq 0 ]]
+}
+
+is_installed() {
+    [[ $(dpkg-query --show --showformat='${db:Status-Abbrev}' "$1" 2>/dev/null) == ?i* ]]
+}
+
+# need_packages PACKAGE…: installs Debian packages that are missing; a|b is met by either, and the first of
+# the two that there is gets installed. Elsewhere than on Debian, or without the right to install, it says
+# what to install and goes on: what is really missing shows itself in a moment.
+need_packages() {
+    local entry missing=()
+    if ! command -v dpkg-query apt-get >/dev/null; then
+        say "This is no Debian: the following (or what is like it here) has to be installed: $*"
+        return
+    fi
+    for entry; do
+        if ! is_installed "${entry%|*}" && ! is_installed "${entry#*|}"; then
+            missing+=("$entry")
+        fi
+    done
+    if [[ ${#missing[@]} -eq 0 ]]; then
+        return
+    fi
+    if ! is_root; then
+        say "Not root, so nothing is installed. Missing: ${missing[*]}"
+        return
+    fi
+    say "Installing ${missing[*]}"
+    local log
+    log=$(mktemp)
+    # shellcheck disable=SC2064
+    trap "rm -f '$log'" RETURN
+    if ! { apt-get update && choose_and_install "${missing[@]}"; } >"$log" 2>&1 </dev/null; then
+        cat "$log" >&2
+        rm -f "$log"
+        fail "packages could not be installed (above is what apt-get said)"
+    fi
+}
+
+choose_and_install() {
+    local entry chosen=()
+    for entry; do
+        if apt-cache show "${entry%|*}" >/dev/null 2>&1; then
+            chosen+=("${entry%|*}")
+        else
+            chosen+=("${entry#*|}")
+        fi
+    done
+    DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "${chosen[@]}"
+}
+
+# What it takes to build, and to boot a systemd over this machine's root. systemd-dev holds systemd.pc where
+# the package systemd no longer does.
+# shellcheck disable=SC2034
+BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config libsystemd-dev 'systemd-dev|systemd')
+# shellcheck disable=SC2034
+MACHINE_PACKAGES=(systemd systemd-container dbus libpam-systemd util-linux procps)
+
+# build DIR [MESON-OPTION…]: configures DIR, or configures it anew, and builds it.
+build() {
+    local dir=$1
+    shift
+    if [[ -e $dir/build.ninja ]]; then
+        meson configure "$dir" "$@" >/dev/null
+    else
+        meson setup "$dir" "$TOP" "$@" >/dev/null || fail "meson setup failed: see $dir/meson-logs/meson-log.txt"
+    fi
+    meson compile -C "$dir" >"$dir/compile.log" 2>&1 || {
+        cat "$dir/compile.log" >&2
+        fail "the build in $dir failed"
+    }
+}
+
+# stage BUILD-DIR DIR: lays what BUILD-DIR installs under DIR.
+stage() {
+    rm -rf "$2"
+    DESTDIR=$2 meson install -C "$1" --no-rebuild --quiet
+}
