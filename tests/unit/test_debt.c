@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT
+#include "unit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "debt.h"
+
+/* A sender's address, made from a number. */
+struct address {
+    struct sockaddr_un un;
+    socklen_t size;
+};
+
+static struct address address_of(unsigned number)
+{
+    struct address address = {.un = {.sun_family = AF_UNIX}};
+    int length = snprintf(address.un.sun_path + 1, sizeof(address.un.sun_path) - 1, "%u", number);
+
+    address.size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
+    return address;
+}
+
+static int add(struct debts *debts, unsigned sender, const char *data, size_t length, uint64_t now)
+{
+    struct address address = address_of(sender);
+
+    return debts_add(debts, (const struct sockaddr *)&address.un, address.size, data, length, now);
+}
+
+/* Notes what is sent as "SENDER:DATA ", and takes no more than it has room for. */
+struct outbox {
+    char sent[256];
+    unsigned room;
+    unsigned attempts;
+};
+
+static int put(void *context, const struct sockaddr *to, socklen_t size, const void *data,
+               size_t length)
+{
+    struct outbox *outbox = context;
+    const struct sockaddr_un *un = (const struct sockaddr_un *)to;
+    size_t used = strlen(outbox->sent);
+
+    outbox->attempts++;
+    if (outbox->room == 0) {
+        return -EAGAIN;
+    }
+    outbox->room--;
+    snprintf(outbox->sent + used, sizeof(outbox->sent) - used, "%.*s:%.*s ",
+             (int)(size - offsetof(struct sockaddr_un, sun_path) - 1), un->sun_path + 1,
+             (int)length, (const char *)data);
+    return 0;
+}
+
+static void replies_are_owed_in_order_until_they_are_taken(void **state)
+{
+    struct debts debts;
+    struct outbox outbox = {.room = 2};
+    struct address address = address_of(1);
+
+    (void)state;
+    debts_init(&debts);
+    assert_false(debts_owed_to(&debts, (const struct sockaddr *)&address.un, address.size));
+    assert_true(debts.retry_at == UINT64_MAX);
+
+    assert_int_equal(add(&debts, 1, "a", 1, 1000), 0);
+    assert_int_equal(add(&debts, 1, "", 0, 1000), 0);
+    assert_int_equal(add(&debts, 1, "c", 1, 1000), 0);
+    assert_true(debts_owed_to(&debts, (const struct sockaddr *)&address.un, address.size));
+    assert_int_equal(debts.datagrams, 3);
+    assert_int_equal(debts.bytes, 2);
+    assert_int_equal(debts.retry_at, 1000 + DEBT_RETRY_USEC_MIN);
+
+    debts_pay(&debts, debts.retry_at - 1, put, &outbox);
+    assert_string_equal(outbox.sent, "");
+
+    debts_pay(&debts, debts.retry_at, put, &outbox);
+    assert_string_equal(outbox.sent, "1:a 1: ");
+    assert_int_equal(debts.datagrams, 1);
+
+    outbox.room = 9;
+    debts_pay(&debts, debts.retry_at, put, &outbox);
+    assert_string_equal(outbox.sent, "1:a 1: 1:c ");
+    assert_int_equal(debts.datagrams, 0);
+    assert_int_equal(debts.bytes, 0);
+    assert_int_equal(debts.senders, 0);
+    assert_true(debts.retry_at == UINT64_MAX);
+    assert_false(debts_owed_to(&debts, (const struct sockaddr *)&address.un, address.size));
+    debts_deinit(&debts);
+}
+
+static void a_sender_that_takes_nothing_is_tried_ever_more_rarely(void **state)
+{
+    struct debts debts;
+    struct outbox outbox = {0};
+    uint64_t now = 0;
+
+    (void)state;
+    debts_init(&debts);
+    assert_int_equal(add(&debts, 1, "a", 1, 0), 0);
+    while (debts.retry_at - now < DEBT_RETRY_USEC_MAX) {
+        uint64_t before = debts.retry_at - now;
+        now = debts.retry_at;
+        debts_pay(&debts, now, put, &outbox);
+        assert_true(debts.retry_at - now > before);
+        assert_true(outbox.attempts < 20);
+    }
+    now = debts.retry_at;
+    debts_pay(&debts, now, put, &outbox);
+    assert_int_equal(debts.retry_at - now, DEBT_RETRY_USEC_MAX);
+
+    /* It reads again: from then on it is looked after often. */
+    assert_int_equal(add(&debts, 1, "b", 1, now), 0);
+    outbox.room = 1;
+    now = debts.retry_at;
+    debts_pay(&debts, now, put, &outbox);
+    assert_int_equal(debts.retry_at - now, DEBT_RETRY_USEC_MIN);
+    debts_deinit(&debts);
+}
+
+static void one_sender_that_does_not_read_keeps_no_other_waiting(void **state)
+{
+    struct debts debts;
+    struct outbox outbox = {0};
+    uint64_t late;
+
+    (void)state;
+    debts_init(&debts);
+    assert_int_equal(add(&debts, 1, "a", 1, 0), 0);
+    for (int i = 0; i < 20; i++) {
+        debts_pay(&debts, debts.retry_at, put, &outbox);
+    }
+    late = debts.retry_at;
+    assert_int_equal(add(&debts, 2, "b", 1, late - 1000), 0);
+    assert_int_equal(debts.retry_at, late - 1000 + DEBT_RETRY_USEC_MIN);
+    outbox.room = 1;
+    debts_pay(&debts, debts.retry_at, put, &outbox);
+    assert_string_equal(outbox.sent, "2:b ");
+    assert_int_equal(debts.retry_at, late);
+    debts_deinit(&debts);
+}
+
+static void what_one_sender_is_owed_is_bounded(void **state)
+{
+    static char large[DEBT_BYTES_PER_SENDER];
+    struct debts debts;
+
+    (void)state;
+    debts_init(&debts);
+    for (int i = 0; i < DEBT_DATAGRAMS_PER_SENDER; i++) {
+        assert_int_equal(add(&debts, 1, "x", 1, 0), 0);
+    }
+    assert_int_equal(add(&debts, 1, "x", 1, 0), -ENOBUFS);
+    assert_int_equal(debts.datagrams, DEBT_DATAGRAMS_PER_SENDER);
+    assert_int_equal(add(&debts, 2, "x", 1, 0), 0);
+
+    assert_int_equal(add(&debts, 3, large, sizeof(large), 0), 0);
+    assert_int_equal(add(&debts, 3, "x", 1, 0), -ENOBUFS);
+    debts_deinit(&debts);
+    assert_int_equal(debts.bytes, 0);
+    assert_int_equal(debts.datagrams, 0);
+}
+
+static void what_all_senders_are_owed_is_bounded(void **state)
+{
+    static char large[DEBT_BYTES_PER_SENDER];
+    struct debts debts;
+    unsigned sender = 0;
+
+    (void)state;
+    debts_init(&debts);
+    while (debts.bytes < DEBT_BYTES) {
+        assert_int_equal(add(&debts, sender++, large, sizeof(large), 0), 0);
+    }
+    assert_int_equal(add(&debts, sender, "x", 1, 0), -ENOBUFS);
+    debts_deinit(&debts);
+
+    for (sender = 0; sender < DEBT_SENDERS; sender++) {
+        assert_int_equal(add(&debts, sender, "x", 1, 0), 0);
+    }
+    assert_int_equal(add(&debts, sender, "x", 1, 0), -ENOBUFS);
+    assert_int_equal(add(&debts, 0, "x", 1, 0), 0);
+    debts_deinit(&debts);
+    debts_deinit(&debts);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(replies_are_owed_in_order_until_they_are_taken),
+        cmocka_unit_test(a_sender_that_takes_nothing_is_tried_ever_more_rarely),
+        cmocka_unit_test(one_sender_that_does_not_read_keeps_no_other_waiting),
+        cmocka_unit_test(what_one_sender_is_owed_is_bounded),
+        cmocka_unit_test(what_all_senders_are_owed_is_bounded),
+    };
+
+    return cmocka_run_group_tests_name("debt", tests, NULL, NULL);
+}

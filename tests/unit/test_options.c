@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+#include "unit.h"
+
+#include <syslog.h>
+
+#include "log.h"
+#include "options.h"
+#include "timespan.h"
+#include "util.h"
+
+static enum options_verdict parse(struct options *options, const char *argument)
+{
+    char *argv[] = {(char *)(uintptr_t) "uds-echod", (char *)(uintptr_t)argument, NULL};
+
+    return options_parse(argument ? 2 : 1, argv, options);
+}
+
+static void without_arguments_nothing_is_limited(void **state)
+{
+    struct options options;
+
+    (void)state;
+    assert_int_equal(parse(&options, NULL), OPTIONS_RUN);
+    assert_int_equal(options.connections_max, 0);
+    assert_true(options.exit_idle_usec == TIMESPAN_INFINITY);
+    assert_int_equal(options.log_level, LOG_INFO);
+}
+
+static void options_are_read(void **state)
+{
+    struct options options;
+
+    (void)state;
+    assert_int_equal(parse(&options, "--connections-max=17"), OPTIONS_RUN);
+    assert_int_equal(options.connections_max, 17);
+    assert_int_equal(parse(&options, "--connections-max=4294967295"), OPTIONS_RUN);
+    assert_int_equal(options.connections_max, UINT32_MAX);
+    assert_int_equal(parse(&options, "--exit-idle-time=1min 30s"), OPTIONS_RUN);
+    assert_int_equal(options.exit_idle_usec, 90000000);
+    assert_int_equal(parse(&options, "--log-level=warning"), OPTIONS_RUN);
+    assert_int_equal(options.log_level, LOG_WARNING);
+    assert_int_equal(parse(&options, "--log-level=7"), OPTIONS_RUN);
+    assert_int_equal(options.log_level, LOG_DEBUG);
+}
+
+static void what_is_wrong_is_refused(void **state)
+{
+    static const char *const cases[] = {
+        "--connections-max",
+        "--connections-max=",
+        "--connections-max=0",
+        "--connections-max=-1",
+        "--connections-max= 1",
+        "--connections-max=1k",
+        "--connections-max=4294967296",
+        "--exit-idle-time=",
+        "--exit-idle-time=5x",
+        "--log-level=8",
+        "--log-level=loud",
+        "--log-level=",
+        "--version=1",
+        "--unknown",
+        "-x",
+        "/run/some.sock",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        struct options options;
+        if (parse(&options, cases[i]) != OPTIONS_INVALID) {
+            fail_msg("%s was accepted", cases[i]);
+        }
+    }
+}
+
+static void help_and_version_are_answered(void **state)
+{
+    struct options options;
+
+    (void)state;
+    assert_int_equal(parse(&options, "--help"), OPTIONS_DONE);
+    assert_int_equal(parse(&options, "-h"), OPTIONS_DONE);
+    assert_int_equal(parse(&options, "--version"), OPTIONS_DONE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_arguments_nothing_is_limited),
+        cmocka_unit_test(options_are_read),
+        cmocka_unit_test(what_is_wrong_is_refused),
+        cmocka_unit_test(help_and_version_are_answered),
+    };
+
+    return cmocka_run_group_tests_name("options", tests, NULL, NULL);
+}
