@@ -2,8 +2,10 @@
 #include "datagram.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 
 #include "util.h"
 
@@ -12,6 +14,13 @@ struct batch {
     struct mmsghdr messages[LOOP_SLOTS];
     struct iovec data[LOOP_SLOTS];
     struct sockaddr_storage addresses[LOOP_SLOTS];
+};
+
+enum {
+    DATAGRAM_OVERHEAD = 1024,
+    /* Unread replies beyond this are not those of clients that are about to read them. */
+    UNREAD_PLAUSIBLE = 8 * 1024 * 1024,
+    SEND_BUFFER = 128 * 1024 * 1024,
 };
 
 /* Counts a reply that cannot be sent, by what ERROR says of the sender. */
@@ -57,41 +66,59 @@ static bool is_temporary(int error)
     return error == EAGAIN || error == ENOBUFS || error == ENOMEM;
 }
 
-/*
- * Makes the socket's SO_SNDBUF fit for a reply of LENGTH bytes, as far as the host allows. Returns
- * whether it has grown.
- */
-static bool enlarge(int fd, size_t length)
+static size_t send_buffer(int fd)
 {
-    const int wanted = (int)length;
-    int before = 0;
-    int after = 0;
-    socklen_t size = sizeof(int);
+    int size = 0;
+    socklen_t length = sizeof(size);
 
-    return getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &before, &size) == 0 &&
-           (size_t)before < length * 2 &&
-           setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &wanted, sizeof(wanted)) == 0 &&
-           getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &after, &size) == 0 && after > before;
+    return getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &length) == 0 && size > 0 ? (size_t)size
+                                                                                  : 0;
 }
 
-struct payment {
+/*
+ * Makes the send buffer fit for a reply of LENGTH bytes, as far as the host allows. Returns whether
+ * it has grown.
+ */
+static bool enlarge(struct datagram *datagram, size_t length)
+{
+    const int wanted = (int)length;
+    size_t before = datagram->capacity;
+
+    /* The kernel books twice what is asked for (socket(7)). */
+    if (before >= length * 2) {
+        return false;
+    }
+    (void)setsockopt(datagram->watch.fd, SOL_SOCKET, SO_SNDBUF, &wanted, sizeof(wanted));
+    datagram->capacity = send_buffer(datagram->watch.fd);
+    return datagram->capacity > before;
+}
+
+struct way {
     struct loop *loop;
     int fd;
 };
 
-static int pay(void *context, const struct sockaddr *address, socklen_t size, const void *data,
-               size_t length)
+static int way_send(void *context, const struct sockaddr *address, socklen_t size, const void *data,
+                    size_t length)
 {
-    const struct payment *payment = context;
+    const struct way *way = context;
 
-    if (sendto(payment->fd, data, length, MSG_DONTWAIT | MSG_NOSIGNAL, address, size) >= 0) {
+    if (sendto(way->fd, data, length, MSG_DONTWAIT | MSG_NOSIGNAL, address, size) >= 0) {
         return 0;
     }
     if (is_temporary(errno) || errno == EINTR) {
         return -EAGAIN;
     }
-    count_unanswered(payment->loop, errno);
+    count_unanswered(way->loop, errno);
     return 0;
+}
+
+static size_t way_queued(void *context)
+{
+    const struct way *way = context;
+    int queued = 0;
+
+    return ioctl(way->fd, SIOCOUTQ, &queued) == 0 && queued > 0 ? (size_t)queued : 0;
 }
 
 static void show_debts(struct datagram *datagram, struct loop *loop, size_t before)
@@ -102,11 +129,49 @@ static void show_debts(struct datagram *datagram, struct loop *loop, size_t befo
 
 void datagram_pay(struct datagram *datagram, struct loop *loop, uint64_t now)
 {
-    struct payment payment = {.loop = loop, .fd = datagram->watch.fd};
+    struct way way = {.loop = loop, .fd = datagram->watch.fd};
+    const struct debt_channel channel = {
+        .send = way_send,
+        .queued = way_queued,
+        .context = &way,
+        .capacity = datagram->capacity,
+    };
     size_t before = datagram->debts.datagrams;
 
-    debts_pay(&datagram->debts, now, pay, &payment);
+    if (datagram->wary && debts_probe(&datagram->debts, now, &channel)) {
+        datagram->wary = false;
+        datagram->unread_base = way_queued(&way);
+    }
+    if (!datagram->wary) {
+        debts_pay(&datagram->debts, now, &channel);
+    }
     show_debts(datagram, loop, before);
+}
+
+/*
+ * After BYTES have been sent: looks whether replies pile up. The look is as rare as is safe; what
+ * the kernel books for a small datagram is less than DATAGRAM_OVERHEAD.
+ */
+static void watch_unread(struct datagram *datagram, struct loop *loop, size_t bytes)
+{
+    struct way way = {.loop = loop, .fd = datagram->watch.fd};
+    size_t plausible =
+        datagram->capacity / 4 < UNREAD_PLAUSIBLE ? datagram->capacity / 4 : UNREAD_PLAUSIBLE;
+    size_t unread;
+
+    datagram->unwatched += bytes;
+    if (datagram->unwatched < plausible / 8) {
+        return;
+    }
+    datagram->unwatched = 0;
+    unread = way_queued(&way);
+    if (unread < datagram->unread_base) {
+        datagram->unread_base = unread;
+    }
+    if (unread - datagram->unread_base > plausible) {
+        datagram->wary = true;
+        debts_begin_probe(&datagram->debts, loop_now());
+    }
 }
 
 static void owe(struct datagram *datagram, struct loop *loop, const struct msghdr *message)
@@ -172,8 +237,9 @@ static unsigned count_sendable(const struct datagram *datagram, const struct mms
 {
     unsigned run = 0;
 
-    while (run < n && !debts_owed_to(&datagram->debts, messages[run].msg_hdr.msg_name,
-                                     messages[run].msg_hdr.msg_namelen)) {
+    while (run < n && !datagram->wary &&
+           !debts_owed_to(&datagram->debts, messages[run].msg_hdr.msg_name,
+                          messages[run].msg_hdr.msg_namelen)) {
         run++;
     }
     return run;
@@ -198,11 +264,15 @@ static void answer_batch(struct datagram *datagram, struct loop *loop, struct mm
         }
         sent = sendmmsg(fd, messages + done, run, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (sent > 0) {
-            done += (unsigned)sent;
+            size_t bytes = 0;
+            for (int i = 0; i < sent; i++) {
+                bytes += DATAGRAM_OVERHEAD + messages[done++].msg_len;
+            }
+            watch_unread(datagram, loop, bytes);
             continue;
         }
         /* It is the first of the run that failed: sendmmsg(2). */
-        if (errno == EINTR || (errno == EMSGSIZE && enlarge(fd, first->msg_iov->iov_len))) {
+        if (errno == EINTR || (errno == EMSGSIZE && enlarge(datagram, first->msg_iov->iov_len))) {
             continue;
         }
         if (is_temporary(errno)) {
@@ -228,6 +298,9 @@ void datagram_init(struct datagram *datagram, int fd)
 {
     *datagram = (struct datagram){.watch = {.ready = datagram_ready, .fd = fd}};
     debts_init(&datagram->debts);
+    /* As much as is allowed, unless the .socket unit has given it more (SendBuffer=). */
+    datagram->capacity = send_buffer(fd);
+    (void)enlarge(datagram, SEND_BUFFER / 2);
 }
 
 int datagram_resume(struct datagram *datagram, struct loop *loop)

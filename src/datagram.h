@@ -4,6 +4,11 @@
 /*
  * A datagram socket: every datagram goes back to the address it came from, in batches. Replies that
  * their senders do not take wait as debts (debt.h) and delay nobody else.
+ *
+ * The send buffer is shared by all senders, and a sender that is connected and does not read could
+ * fill it. When unread replies have grown by more than is plausible for those who read, the socket
+ * becomes wary: for some milliseconds it owes every reply and probes who reads; those who do not
+ * are debtors from then on.
  */
 
 #include "debt.h"
@@ -12,6 +17,10 @@
 struct datagram {
     struct watch watch;
     struct debts debts;
+    bool wary;          /* probing who reads */
+    size_t capacity;    /* bytes of the send buffer */
+    size_t unwatched;   /* bytes sent since the last look at how many are unread */
+    size_t unread_base; /* bytes of the send buffer that those occupy who do not read */
     struct datagram *next;
 };
 

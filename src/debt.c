@@ -22,6 +22,10 @@ struct debtor {
     size_t bytes;
     uint64_t retry_at;
     uint64_t retry_after;
+    unsigned burst; /* how many replies it is sent at a time */
+    size_t paid;    /* bytes of the send buffer that the last burst took */
+    size_t queued;  /* bytes of it that were in use after that */
+    bool probed;
     struct debtor *next;
 };
 
@@ -115,6 +119,7 @@ static struct debtor *obtain(struct debts *debts, const struct sockaddr *address
     memcpy(&debtor->address, address, size);
     debtor->size = size;
     debtor->last = &debtor->first;
+    debtor->burst = DEBT_BURST_MAX;
     debtor->retry_after = DEBT_RETRY_USEC_MIN;
     debtor->retry_at = now + debtor->retry_after;
     if (!tsearch(debtor, &debts->by_address, compare)) {
@@ -165,25 +170,47 @@ int debts_add(struct debts *debts, const struct sockaddr *address, socklen_t siz
     return 0;
 }
 
-/* Sends what one debtor takes, and says when it is to be tried again if it did not take all. */
-static void pay_one(struct debts *debts, struct debtor *debtor, uint64_t now, debts_send send,
-                    void *context)
+/* Sends up to COUNT replies. Returns how many the debtor took. */
+static unsigned pay_some(struct debts *debts, struct debtor *debtor, unsigned count,
+                         const struct debt_channel *channel)
 {
-    bool took = false;
+    unsigned taken = 0;
 
-    while (debtor->first && send(context, (const struct sockaddr *)&debtor->address, debtor->size,
-                                 debtor->first->data, debtor->first->length) == 0) {
+    while (debtor->first && taken < count &&
+           channel->send(channel->context, (const struct sockaddr *)&debtor->address, debtor->size,
+                         debtor->first->data, debtor->first->length) == 0) {
         settle_one(debts, debtor);
-        took = true;
+        taken++;
     }
-    debtor->retry_after = took ? DEBT_RETRY_USEC_MIN : debtor->retry_after * 2;
-    if (debtor->retry_after > DEBT_RETRY_USEC_MAX) {
-        debtor->retry_after = DEBT_RETRY_USEC_MAX;
+    return taken;
+}
+
+/* Sends a burst to one debtor, and says when it is to be tried again. */
+static void pay_one(struct debts *debts, struct debtor *debtor, uint64_t now,
+                    const struct debt_channel *channel)
+{
+    size_t before = channel->queued(channel->context);
+    bool reads = before + debtor->paid / 2 <= debtor->queued || debtor->paid == 0;
+    unsigned taken = 0;
+
+    if (reads || before < channel->capacity / 2) {
+        taken = pay_some(debts, debtor, debtor->burst, channel);
+        debtor->queued = channel->queued(channel->context);
+        debtor->paid = debtor->queued > before ? debtor->queued - before : 0;
+    }
+    if (reads && taken > 0) {
+        debtor->retry_after = DEBT_RETRY_USEC_MIN;
+        debtor->burst = debtor->burst * 2 < DEBT_BURST_MAX ? debtor->burst * 2 : DEBT_BURST_MAX;
+    } else {
+        debtor->retry_after = debtor->retry_after * 2 < DEBT_RETRY_USEC_MAX
+                                  ? debtor->retry_after * 2
+                                  : DEBT_RETRY_USEC_MAX;
+        debtor->burst = debtor->burst > 1 ? debtor->burst / 2 : 1;
     }
     debtor->retry_at = now + debtor->retry_after;
 }
 
-void debts_pay(struct debts *debts, uint64_t now, debts_send send, void *context)
+void debts_pay(struct debts *debts, uint64_t now, const struct debt_channel *channel)
 {
     struct debtor **link = &debts->debtors;
 
@@ -191,7 +218,7 @@ void debts_pay(struct debts *debts, uint64_t now, debts_send send, void *context
     while (*link) {
         struct debtor *debtor = *link;
         if (debtor->retry_at <= now) {
-            pay_one(debts, debtor, now, send, context);
+            pay_one(debts, debtor, now, channel);
         }
         if (!debtor->first) {
             forget(debts, link);
@@ -202,4 +229,60 @@ void debts_pay(struct debts *debts, uint64_t now, debts_send send, void *context
         }
         link = &debtor->next;
     }
+}
+
+void debts_begin_probe(struct debts *debts, uint64_t now)
+{
+    for (struct debtor *debtor = debts->debtors; debtor; debtor = debtor->next) {
+        debtor->probed = false;
+    }
+    debts->probed = NULL;
+    debts->probes = 0;
+    /* First, what is on its way to those who read has to get there. */
+    debts->probe_until = now + DEBT_PROBE_USEC;
+    debts->retry_at = debts->probe_until;
+}
+
+/* What the probe has shown. */
+static void conclude_probe(const struct debts *debts, uint64_t now, bool reads)
+{
+    struct debtor *debtor = debts->probed;
+
+    debtor->burst = reads ? DEBT_BURST_MAX : 1;
+    debtor->paid = 0;
+    debtor->retry_after = reads ? DEBT_RETRY_USEC_MIN : DEBT_RETRY_USEC_MAX;
+    debtor->retry_at = reads ? now : now + debtor->retry_after;
+}
+
+bool debts_probe(struct debts *debts, uint64_t now, const struct debt_channel *channel)
+{
+    size_t queued = channel->queued(channel->context);
+
+    if (debts->probed && queued <= debts->probe_queued) {
+        conclude_probe(debts, now, true);
+    } else if (now < debts->probe_until) {
+        debts->retry_at = now + DEBT_RETRY_USEC_MIN;
+        return false;
+    } else if (debts->probed) {
+        conclude_probe(debts, now, false);
+    }
+    debts->probed = NULL;
+
+    for (struct debtor *debtor = debts->debtors; debtor && debts->probes < DEBT_PROBES;
+         debtor = debtor->next) {
+        if (debtor->probed || !debtor->first) {
+            continue;
+        }
+        debtor->probed = true;
+        debts->probes++;
+        if (pay_some(debts, debtor, 1, channel) == 1) {
+            debts->probed = debtor;
+            debts->probe_queued = queued;
+            debts->probe_until = now + DEBT_PROBE_USEC;
+            debts->retry_at = now + DEBT_RETRY_USEC_MIN;
+            return false;
+        }
+    }
+    debts->retry_at = now;
+    return true;
 }

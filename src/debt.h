@@ -6,10 +6,20 @@
  *
  * A datagram sender cannot be held back alone, so what is owed to it waits here, in order, within a
  * bound for each sender and one for all; beyond these a reply is dropped, and counted by the
- * caller. The kernel has no event that tells when one peer of an unconnected socket has room again,
- * and a helper socket that could be connected to it may be in another network namespace than the
- * peer's abstract address (PrivateNetwork=). So each debtor is tried again after a while, soon at
- * first and more and more rarely as long as it takes nothing.
+ * caller.
+ *
+ * The kernel has no event that tells when one peer of an unconnected socket has room again, and a
+ * helper socket that could be connected to it may be in another network namespace than the peer's
+ * abstract address (PrivateNetwork=). So each debtor is tried again after a while: soon at first,
+ * more and more rarely as long as it takes nothing.
+ *
+ * Nor does the kernel always say that a peer takes nothing. One that has not connected its socket
+ * is refused (EAGAIN) when net.unix.max_dgram_qlen replies are unread. But to one that is connected
+ * to the very socket that sends, it queues without limit until the sender's SO_SNDBUF is full, and
+ * then nobody is answered any more (unix_dgram_sendmsg() in Linux 6.18). All that can be seen is
+ * how much of SO_SNDBUF is used by unread replies of all peers together (SIOCOUTQ). So a debtor is
+ * paid in bursts that grow only if that figure falls after a burst; and debts_probe() finds out who
+ * does not read by sending one reply to one peer at a time.
  */
 
 #include <stdbool.h>
@@ -23,7 +33,10 @@ enum {
     DEBT_SENDERS = 1024,
     DEBT_BYTES = 64 * 1024 * 1024,
     DEBT_RETRY_USEC_MIN = 50,
-    DEBT_RETRY_USEC_MAX = 50 * 1000,
+    DEBT_RETRY_USEC_MAX = 100 * 1000,
+    DEBT_BURST_MAX = 64,
+    DEBT_PROBE_USEC = 2000, /* for a peer to read the one reply that it is probed with */
+    DEBT_PROBES = 64,       /* how many peers are probed in one go */
 };
 
 struct debtor;
@@ -35,6 +48,25 @@ struct debts {
     size_t datagrams;
     size_t bytes;
     uint64_t retry_at; /* CLOCK_MONOTONIC in microseconds; UINT64_MAX without debts */
+
+    struct debtor *probed;
+    unsigned probes;
+    uint64_t probe_until;
+    size_t probe_queued; /* what was unread before it */
+};
+
+/* The way to the peers. */
+struct debt_channel {
+    /*
+     * Sends one reply. Returns 0 if it is settled, whether it was sent or can never be; -EAGAIN if
+     * it must wait on.
+     */
+    int (*send)(void *context, const struct sockaddr *address, socklen_t size, const void *data,
+                size_t length);
+    /* Bytes that unread replies of all peers occupy in the send buffer. */
+    size_t (*queued)(void *context);
+    void *context;
+    size_t capacity; /* bytes of the send buffer */
 };
 
 void debts_init(struct debts *debts);
@@ -50,12 +82,13 @@ bool debts_owed_to(const struct debts *debts, const struct sockaddr *address, so
 int debts_add(struct debts *debts, const struct sockaddr *address, socklen_t size, const void *data,
               size_t length, uint64_t now);
 
-/*
- * Sends one reply. Returns 0 if it is settled, whether it was sent or can never be; -EAGAIN if it
- * must wait on.
- */
-typedef int (*debts_send)(void *context, const struct sockaddr *address, socklen_t size,
-                          const void *data, size_t length);
-
 /* Tries every debtor whose time has come. */
-void debts_pay(struct debts *debts, uint64_t now, debts_send send, void *context);
+void debts_pay(struct debts *debts, uint64_t now, const struct debt_channel *channel);
+
+/*
+ * Finds out which debtors read, while the caller sends nothing else and owes every reply. Begin,
+ * then call debts_probe() again when retry_at has come, or earlier, until it returns true.
+ * Afterwards those who do not read stay debtors, and the others are paid at the next debts_pay().
+ */
+void debts_begin_probe(struct debts *debts, uint64_t now);
+bool debts_probe(struct debts *debts, uint64_t now, const struct debt_channel *channel);

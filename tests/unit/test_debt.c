@@ -35,6 +35,7 @@ struct outbox {
     char sent[256];
     unsigned room;
     unsigned attempts;
+    size_t queued;
 };
 
 static int put(void *context, const struct sockaddr *to, socklen_t size, const void *data,
@@ -53,6 +54,22 @@ static int put(void *context, const struct sockaddr *to, socklen_t size, const v
              (int)(size - offsetof(struct sockaddr_un, sun_path) - 1), un->sun_path + 1,
              (int)length, (const char *)data);
     return 0;
+}
+
+static size_t queued(void *context)
+{
+    const struct outbox *outbox = context;
+
+    return outbox->queued;
+}
+
+static const struct debt_channel *channel_of(struct outbox *outbox)
+{
+    static struct debt_channel channel;
+
+    channel =
+        (struct debt_channel){.send = put, .queued = queued, .context = outbox, .capacity = 1000};
+    return &channel;
 }
 
 static void replies_are_owed_in_order_until_they_are_taken(void **state)
@@ -74,15 +91,15 @@ static void replies_are_owed_in_order_until_they_are_taken(void **state)
     assert_int_equal(debts.bytes, 2);
     assert_int_equal(debts.retry_at, 1000 + DEBT_RETRY_USEC_MIN);
 
-    debts_pay(&debts, debts.retry_at - 1, put, &outbox);
+    debts_pay(&debts, debts.retry_at - 1, channel_of(&outbox));
     assert_string_equal(outbox.sent, "");
 
-    debts_pay(&debts, debts.retry_at, put, &outbox);
+    debts_pay(&debts, debts.retry_at, channel_of(&outbox));
     assert_string_equal(outbox.sent, "1:a 1: ");
     assert_int_equal(debts.datagrams, 1);
 
     outbox.room = 9;
-    debts_pay(&debts, debts.retry_at, put, &outbox);
+    debts_pay(&debts, debts.retry_at, channel_of(&outbox));
     assert_string_equal(outbox.sent, "1:a 1: 1:c ");
     assert_int_equal(debts.datagrams, 0);
     assert_int_equal(debts.bytes, 0);
@@ -104,19 +121,19 @@ static void a_sender_that_takes_nothing_is_tried_ever_more_rarely(void **state)
     while (debts.retry_at - now < DEBT_RETRY_USEC_MAX) {
         uint64_t before = debts.retry_at - now;
         now = debts.retry_at;
-        debts_pay(&debts, now, put, &outbox);
+        debts_pay(&debts, now, channel_of(&outbox));
         assert_true(debts.retry_at - now > before);
         assert_true(outbox.attempts < 20);
     }
     now = debts.retry_at;
-    debts_pay(&debts, now, put, &outbox);
+    debts_pay(&debts, now, channel_of(&outbox));
     assert_int_equal(debts.retry_at - now, DEBT_RETRY_USEC_MAX);
 
     /* It reads again: from then on it is looked after often. */
     assert_int_equal(add(&debts, 1, "b", 1, now), 0);
     outbox.room = 1;
     now = debts.retry_at;
-    debts_pay(&debts, now, put, &outbox);
+    debts_pay(&debts, now, channel_of(&outbox));
     assert_int_equal(debts.retry_at - now, DEBT_RETRY_USEC_MIN);
     debts_deinit(&debts);
 }
@@ -131,13 +148,13 @@ static void one_sender_that_does_not_read_keeps_no_other_waiting(void **state)
     debts_init(&debts);
     assert_int_equal(add(&debts, 1, "a", 1, 0), 0);
     for (int i = 0; i < 20; i++) {
-        debts_pay(&debts, debts.retry_at, put, &outbox);
+        debts_pay(&debts, debts.retry_at, channel_of(&outbox));
     }
     late = debts.retry_at;
     assert_int_equal(add(&debts, 2, "b", 1, late - 1000), 0);
     assert_int_equal(debts.retry_at, late - 1000 + DEBT_RETRY_USEC_MIN);
     outbox.room = 1;
-    debts_pay(&debts, debts.retry_at, put, &outbox);
+    debts_pay(&debts, debts.retry_at, channel_of(&outbox));
     assert_string_equal(outbox.sent, "2:b ");
     assert_int_equal(debts.retry_at, late);
     debts_deinit(&debts);
