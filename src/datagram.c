@@ -17,6 +17,7 @@ struct batch {
 };
 
 enum {
+    BATCHES_PER_TURN = 8,
     DATAGRAM_OVERHEAD = 1024,
     /* Unread replies beyond this are not those of clients that are about to read them. */
     UNREAD_PLAUSIBLE = 8 * 1024 * 1024,
@@ -288,10 +289,14 @@ static void datagram_ready(struct loop *loop, struct watch *watch, uint32_t even
 {
     struct datagram *datagram = CONTAINER_OF(watch, struct datagram, watch);
     struct batch batch;
-    unsigned n = receive_batch(datagram, loop, &batch);
+    unsigned n = LOOP_SLOTS;
 
     (void)events;
-    answer_batch(datagram, loop, batch.messages, keep_answerable(loop, &batch, n));
+    /* A batch that is not full has emptied the socket. */
+    for (int i = 0; i < BATCHES_PER_TURN && n == LOOP_SLOTS; i++) {
+        n = receive_batch(datagram, loop, &batch);
+        answer_batch(datagram, loop, batch.messages, keep_answerable(loop, &batch, n));
+    }
 }
 
 void datagram_init(struct datagram *datagram, int fd)
