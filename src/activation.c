@@ -174,8 +174,8 @@ static int make_ready(const struct activated *socket)
         return -errno;
     }
     if (socket->family == AF_UNIX) {
-        /* Connections inherit it. Older kernels: ENOPROTOOPT, and receiving without room for
-         * control data discards what a client passes. */
+        /* Connections inherit it. Those that were made before, and older kernels (ENOPROTOOPT):
+         * receiving without room for control data discards what a client passes. */
         (void)setsockopt(socket->fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off));
     } else if (socket->type == SOCK_STREAM) {
         /* An answer must not wait for the client to acknowledge the one before (tcp(7)); inherited
@@ -240,6 +240,17 @@ static void free_names(char ***names)
     free(*names);
 }
 
+/* The descriptor that sd_listen_fds(3) stumbles over. */
+static int first_not_open(void)
+{
+    int fd = SD_LISTEN_FDS_START;
+
+    while (fcntl(fd, F_GETFD) >= 0) {
+        fd++;
+    }
+    return fd;
+}
+
 int activation_collect(struct activated **ret)
 {
     CLEANUP(free_names) char **names = NULL;
@@ -247,8 +258,13 @@ int activation_collect(struct activated **ret)
     int n = sd_listen_fds_with_names(1, &names);
 
     if (n < 0) {
-        log_line(LOG_ERR, "What the environment says of descriptors is not understood: %s.",
-                 strerror(-n));
+        if (n == -EBADF) {
+            log_line(LOG_ERR, "Descriptor %d is not open, although $LISTEN_FDS says so.",
+                     first_not_open());
+        } else {
+            log_line(LOG_ERR, "The environment ($LISTEN_FDS, $LISTEN_PID) is not understood: %s.",
+                     strerror(-n));
+        }
         return n;
     }
     if (n == 0) {

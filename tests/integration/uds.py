@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: MIT
+"""Clients, and the three ways to have a service: units, systemd-socket-activate, the daemon by itself."""
+
+import os
+import re
+import resource
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+PATIENCE = 10.0  # seconds for what takes milliseconds
+
+STREAM, SEQPACKET, DGRAM = "stream", "seqpacket", "dgram"
+TYPES = {STREAM: socket.SOCK_STREAM, SEQPACKET: socket.SOCK_SEQPACKET, DGRAM: socket.SOCK_DGRAM}
+ALL = list(TYPES)
+CONNECTED = [STREAM, SEQPACKET]
+
+ECHOD = os.environ.get("UDS_ECHOD", "/usr/libexec/uds-echod")
+
+
+def under_systemd():
+    return Path("/run/systemd/system").is_dir() and "UDS_ECHO_MACHINE" in os.environ
+
+
+def eventually(condition, patience=PATIENCE):
+    """Waits until condition() is true and returns what it said last."""
+    end = time.monotonic() + patience
+    while True:
+        value = condition()
+        if value or time.monotonic() > end:
+            return value
+        time.sleep(0.005)
+
+
+def open_socket(kind, bind=None):
+    client = socket.socket(socket.AF_UNIX, TYPES[kind])
+    client.settimeout(PATIENCE)
+    if bind is not None:
+        client.bind(bind)
+    elif kind == DGRAM:
+        client.bind("")  # the kernel chooses an abstract address (unix(7), autobind)
+    return client
+
+
+def connect(kind, address):
+    client = open_socket(kind)
+    client.connect(address)
+    return client
+
+
+def receive_exactly(client, length):
+    """From a stream: length bytes, or fewer if the end comes first."""
+    pieces = []
+    while length > 0:
+        piece = client.recv(min(length, 1 << 20))
+        if not piece:
+            break
+        pieces.append(piece)
+        length -= len(piece)
+    return b"".join(pieces)
+
+
+def echoes(client, message=b"hello"):
+    """Whether one message comes back."""
+    client.sendall(message)
+    return receive_exactly(client, len(message)) == message if client.type == socket.SOCK_STREAM \
+        else client.recv(len(message) + 1) == message
+
+
+def listening(kind, address=""):
+    """A socket as systemd would hand it over."""
+    server = socket.socket(socket.AF_UNIX, TYPES[kind])
+    server.bind(address)
+    if kind != DGRAM:
+        server.listen(4096)
+    return server
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def status_kib(pid, field):
+    text = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(rf"^{field}:\s+(\d+) kB", text, re.M).group(1))
+
+
+def raise_descriptor_limit():
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def run(*command, **more):
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **more)
+
+
+class Units:
+    """uds-echo.socket and uds-echo.service as installed."""
+
+    directory = Path("/run/uds-echo")
+
+    def path(self, kind):
+        return str(self.directory / f"{kind}.sock")
+
+    def connect(self, kind):
+        return connect(kind, self.path(kind))
+
+    def systemctl(self, *arguments):
+        done = run("systemctl", *arguments)
+        assert done.returncode == 0, f"systemctl {' '.join(arguments)}: {done.stderr}"
+        return done.stdout
+
+    def show(self, unit, name):
+        return self.systemctl("show", "--value", f"--property={name}", unit).strip()
+
+    def start(self):
+        self.reset()
+        self.systemctl("start", "uds-echo.socket")
+
+    def stop(self):
+        self.reset()
+
+    def reset(self):
+        run("systemctl", "stop", "uds-echo.socket", "uds-echo.service")
+        run("systemctl", "reset-failed", "uds-echo.socket", "uds-echo.service")
+        shutil.rmtree("/run/systemd/system/uds-echo.service.d", ignore_errors=True)
+        shutil.rmtree("/run/systemd/system/uds-echo.socket.d", ignore_errors=True)
+        run("systemctl", "daemon-reload")
+
+    def override(self, unit, text):
+        directory = Path(f"/run/systemd/system/{unit}.d")
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "test.conf").write_text(text)
+        self.systemctl("daemon-reload")
+
+    def state(self, unit="uds-echo.service"):
+        return self.show(unit, "ActiveState")
+
+    def pid(self, kind=STREAM):
+        return int(self.show("uds-echo.service", "MainPID"))
+
+    def status(self):
+        return self.show("uds-echo.service", "StatusText")
+
+    def journal(self, since):
+        """The service's lines since a time.time()."""
+        run("journalctl", "--sync")
+        return run("journalctl", "--unit=uds-echo.service", "--output=cat", f"--since=@{since:.6f}").stdout
+
+
+class Activated:
+    """Each socket type by a systemd-socket-activate of its own."""
+
+    options = {STREAM: [], DGRAM: ["--datagram"], SEQPACKET: ["--seqpacket"]}
+
+    def __init__(self):
+        self.directory = tempfile.mkdtemp(prefix="uds-echo-")
+        self.processes = {}
+
+    def path(self, kind):
+        return f"{self.directory}/{kind}.sock"
+
+    def connect(self, kind):
+        return connect(kind, self.path(kind))
+
+    def start(self):
+        for kind in ALL:
+            self.processes[kind] = subprocess.Popen(
+                ["systemd-socket-activate", *self.options[kind], f"--listen={self.path(kind)}", ECHOD],
+                stderr=subprocess.DEVNULL)
+        assert eventually(lambda: all(Path(self.path(kind)).is_socket() for kind in ALL))
+
+    def stop(self):
+        for process in self.processes.values():
+            process.terminate()
+            process.wait(PATIENCE)
+        shutil.rmtree(self.directory)
+
+    def pid(self, kind=STREAM):
+        # systemd-socket-activate becomes the daemon at the first client.
+        return self.processes[kind].pid
+
+
+class Daemon:
+    """uds-echod with descriptors passed by hand (sd_listen_fds(3)); its log is in .log() after the end."""
+
+    def __init__(self, sockets, *arguments, names=None, environment=None, limit=None, wrap=()):
+        first = 3
+        numbers = [getattr(entry, "fileno", lambda entry=entry: entry)() for entry in sockets]
+
+        def place():
+            # Out of the way of each other first: the targets may be sources.
+            copies = [os.dup2(number, 200 + index, inheritable=False) for index, number in enumerate(numbers)]
+            for index, copy in enumerate(copies):
+                os.dup2(copy, first + index)
+            if limit:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+
+        variables = {**os.environ, "LISTEN_FDS": str(len(numbers)), **(environment or {})}
+        if names:
+            variables["LISTEN_FDNAMES"] = ":".join(names)
+        self.output = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(
+            # The variable has to hold the pid of the program that is to read it.
+            [*wrap, "sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", ECHOD, *arguments], env=variables,
+            preexec_fn=place, close_fds=False, stdin=subprocess.DEVNULL, stdout=self.output,
+            stderr=self.output)
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def log(self):
+        self.output.seek(0)
+        return self.output.read().decode()
+
+    def wait(self, patience=PATIENCE):
+        return self.process.wait(patience)
+
+    def terminate(self):
+        self.process.terminate()
+        return self.wait()
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.output.close()
