@@ -47,11 +47,13 @@ def test_descriptors_passed_to_a_kernel_that_cannot_refuse_are_closed_at_once(da
     client = connect(kind, server.getsockname())
     process = daemon([server])
     assert echoes(client)
+    assert eventually(lambda: "Echoing on" in process.log()), "it has opened all that it needs by then"
     before = descriptors(process.pid)
     with open("/dev/null", "rb") as null:
         for i in range(3000):
             socket.send_fds(client, [b"%04d" % i], [null.fileno()] * 4)
-            assert receive_exactly(client, 4) if kind == STREAM else client.recv(10) == b"%04d" % i
+            received = receive_exactly(client, 4) if kind == STREAM else client.recv(10)
+            assert received == b"%04d" % i
         assert descriptors(process.pid) == before
         # Also where it looks for the end of a seqpacket connection with room for control data.
         socket.send_fds(client, [b"last"], [null.fileno()] * 4)

@@ -47,7 +47,10 @@ def open_socket(kind, bind=None):
 
 def connect(kind, address):
     client = open_socket(kind)
+    # Blocking: a full backlog lets such a client wait, and refuses others (EAGAIN, unix(7)).
+    client.settimeout(None)
     client.connect(address)
+    client.settimeout(PATIENCE)
     return client
 
 
