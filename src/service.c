@@ -39,14 +39,12 @@ struct service {
     } logged[COUNTER_MAX];
 };
 
-static void unref_event(sd_event **event)
+static void service_deinit(struct service *service)
 {
-    sd_event_unref(*event);
-}
-
-static void free_worker(struct worker **worker)
-{
-    worker_free(*worker);
+    sd_event_source_unref(service->status_timer);
+    sd_event_unref(service->event);
+    worker_free(service->worker);
+    *service = (struct service){0};
 }
 
 static void show_status(struct service *service)
@@ -181,12 +179,11 @@ static int service_listen(struct service *service)
         (r = sd_event_add_signal(service->event, NULL, SIGINT, on_signal, service)) < 0 ||
         (r = sd_event_add_io(service->event, NULL, worker_event_fd(service->worker), EPOLLIN,
                              on_worker_event, service)) < 0 ||
-        (r = sd_event_add_time(service->event, &service->status_timer, CLOCK_MONOTONIC, UINT64_MAX,
-                               STATUS_SOON_USEC, on_status_timer, service)) < 0) {
+        (r = sd_event_add_time_relative(service->event, &service->status_timer, CLOCK_MONOTONIC,
+                                        STATUS_SOON_USEC, STATUS_SOON_USEC, on_status_timer,
+                                        service)) < 0) {
         return r;
     }
-    service->activity_asked = true;
-    worker_ask_activity(service->worker);
     return 0;
 }
 
@@ -244,9 +241,7 @@ static void log_end(const struct service *service)
 
 int service_run(const struct options *options, const struct activated *sockets, size_t n_sockets)
 {
-    struct service service = {0};
-    CLEANUP(free_worker) struct worker *worker = NULL;
-    CLEANUP(unref_event) sd_event *event = NULL;
+    CLEANUP(service_deinit) struct service service = {0};
     const struct worker_config config = {
         .sockets = sockets,
         .n_sockets = n_sockets,
@@ -255,13 +250,11 @@ int service_run(const struct options *options, const struct activated *sockets, 
     };
     int r;
 
-    if ((r = block_signals()) < 0 || (r = worker_new(&config, &worker)) < 0) {
+    if ((r = block_signals()) < 0 || (r = worker_new(&config, &service.worker)) < 0) {
         log_line(LOG_ERR, "Serving could not begin: %s.", strerror(-r));
         return r;
     }
-    service.worker = worker;
     r = service_listen(&service);
-    event = service.event;
     if (r < 0) {
         log_line(LOG_ERR, "The event loop could not be set up: %s.", strerror(-r));
         return r;
@@ -270,7 +263,7 @@ int service_run(const struct options *options, const struct activated *sockets, 
     log_sockets(sockets, n_sockets);
     show_status(&service);
     (void)sd_notify(0, "READY=1");
-    r = sd_event_loop(event);
+    r = sd_event_loop(service.event);
     if (r < 0) {
         log_line(LOG_ERR, "The event loop failed: %s.", strerror(-r));
         return r;
