@@ -65,12 +65,11 @@ const char *activation_describe(int fd, char text[static ACTIVATION_TEXT_MAX])
         struct sockaddr any;
         struct sockaddr_un local;
         struct sockaddr_storage storage;
-    } address;
+    } address = {.storage = {0}};
     socklen_t size = sizeof(address);
     char host[NI_MAXHOST];
     char port[NI_MAXSERV];
 
-    memset(&address, 0, sizeof(address));
     if (getsockname(fd, &address.any, &size) < 0) {
         snprintf(text, ACTIVATION_TEXT_MAX, "no address");
     } else if (address.any.sa_family == AF_UNIX) {
@@ -119,7 +118,7 @@ static bool was_connected(int fd)
         struct sockaddr_in in;
         struct sockaddr_in6 in6;
         struct sockaddr_storage storage;
-    } address;
+    } address = {.storage = {0}};
     socklen_t size = sizeof(address);
 
     if (getpeername(fd, &address.any, &size) == 0) {

@@ -3,9 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "util.h"
@@ -146,35 +144,4 @@ int timespan_parse(const char *text, uint64_t *usec)
     }
     *usec = sum;
     return 0;
-}
-
-const char *timespan_format(uint64_t usec, char text[static TIMESPAN_TEXT_MAX])
-{
-    static const struct {
-        const char *name;
-        uint64_t usec;
-    } written[] = {
-        {"y", USEC_PER_YEAR}, {"month", USEC_PER_MONTH}, {"w", USEC_PER_WEEK},
-        {"d", USEC_PER_DAY},  {"h", USEC_PER_HOUR},      {"min", USEC_PER_MINUTE},
-        {"s", USEC_PER_SEC},  {"ms", USEC_PER_MSEC},     {"us", 1},
-    };
-    int terms = 0;
-    size_t length = 0;
-
-    if (usec == TIMESPAN_INFINITY) {
-        return strcpy(text, "infinity");
-    }
-    if (usec == 0) {
-        return strcpy(text, "0");
-    }
-    for (size_t i = 0; i < ELEMENTS(written) && terms < 2; i++) {
-        uint64_t count = usec / written[i].usec;
-        if (count > 0) {
-            length += (size_t)snprintf(text + length, TIMESPAN_TEXT_MAX - length, "%s%" PRIu64 "%s",
-                                       terms > 0 ? " " : "", count, written[i].name);
-            usec %= written[i].usec;
-            terms++;
-        }
-    }
-    return text;
 }

@@ -6,7 +6,6 @@
  * (seconds), "infinity".
  */
 
-#include <stddef.h>
 #include <stdint.h>
 
 #define TIMESPAN_INFINITY UINT64_MAX
@@ -16,8 +15,3 @@
  * -EINVAL for what is no time span, -ERANGE for one that does not fit.
  */
 int timespan_parse(const char *text, uint64_t *usec);
-
-enum { TIMESPAN_TEXT_MAX = 64 };
-
-/* Writes USEC into TEXT as a person says it ("5min", "1min 30s"), cut to its two largest units. */
-const char *timespan_format(uint64_t usec, char text[static TIMESPAN_TEXT_MAX]);

@@ -53,13 +53,10 @@ need_packages() {
         return
     fi
     say "Installing ${missing[*]}"
-    local log
-    log=$(mktemp)
-    # shellcheck disable=SC2064
-    trap "rm -f '$log'" RETURN
+    local log=$TOP/build/apt-get.log
+    mkdir -p "$TOP/build"
     if ! { apt-get update && choose_and_install "${missing[@]}"; } >"$log" 2>&1 </dev/null; then
         cat "$log" >&2
-        rm -f "$log"
         fail "packages could not be installed (above is what apt-get said)"
     fi
 }

@@ -3,9 +3,9 @@
 /*
  * neighbour TYPE SOCKET [ROUNDS [SECONDS [SIZE]]]: what one bad neighbour costs the others.
  *
- * Fair clients, 16 sockets of one thread with a 64-byte message in flight on each, are counted for SECONDS,
- * without and with another process that writes messages of SIZE bytes as fast as it can and never
- * reads; in turn, ROUNDS times. Prints each pair, and the median of the ratios.
+ * Fair clients, 16 sockets of one thread with a 64-byte message in flight on each, are counted for
+ * SECONDS, without and with another process that writes messages of SIZE bytes as fast as it can
+ * and never reads; in turn, ROUNDS times. Prints each pair, and the median of the ratios.
  *
  * TYPE is stream, seqpacket or dgram.
  */
@@ -35,7 +35,8 @@ static int connect_to_service(int type)
     const struct sockaddr_un any = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, type, 0);
 
-    if (fd < 0 || (type == SOCK_DGRAM && bind(fd, (const struct sockaddr *)&any, sizeof(sa_family_t)) < 0) ||
+    if (fd < 0 ||
+        (type == SOCK_DGRAM && bind(fd, (const struct sockaddr *)&any, sizeof(sa_family_t)) < 0) ||
         connect(fd, (const struct sockaddr *)&service, sizeof(service)) < 0) {
         err(1, "%s", service.sun_path);
     }
@@ -128,7 +129,8 @@ int main(int argc, char **argv)
     size_t size = argc > 5 ? (size_t)atol(argv[5]) : 1024;
     int type;
 
-    if (argc < 3 || strlen(argv[2]) >= sizeof(service.sun_path) || rounds < 1 || rounds > ROUNDS_MAX) {
+    if (argc < 3 || strlen(argv[2]) >= sizeof(service.sun_path) || rounds < 1 ||
+        rounds > ROUNDS_MAX) {
         errx(64, "usage: neighbour stream|seqpacket|dgram SOCKET [ROUNDS [SECONDS [SIZE]]]");
     }
     type = strcmp(argv[1], "stream") == 0      ? SOCK_STREAM
@@ -136,7 +138,8 @@ int main(int argc, char **argv)
                                                : SOCK_DGRAM;
     strcpy(service.sun_path, argv[2]);
     for (size_t i = 0; i < CLIENTS; i++) {
-        struct epoll_event event = {.events = EPOLLIN, .data.fd = clients[i] = connect_to_service(type)};
+        struct epoll_event event = {.events = EPOLLIN,
+                                    .data.fd = clients[i] = connect_to_service(type)};
         epoll_ctl(epoll_fd, EPOLL_CTL_ADD, clients[i], &event);
     }
     for (int i = 0; i < rounds; i++) {
@@ -146,11 +149,12 @@ int main(int argc, char **argv)
         kill(neighbour, SIGKILL);
         waitpid(neighbour, NULL, 0);
         ratios[i] = beside / alone;
-        printf("%-9s round %d: %8.0f round trips/s alone, %8.0f beside one that never reads: %.2f\n", argv[1],
-               i + 1, alone, beside, ratios[i]);
+        printf(
+            "%-9s round %d: %8.0f round trips/s alone, %8.0f beside one that never reads: %.2f\n",
+            argv[1], i + 1, alone, beside, ratios[i]);
     }
     qsort(ratios, (size_t)rounds, sizeof(ratios[0]), compare);
-    printf("%-9s median of %d: %.2f (%.2f to %.2f)\n", argv[1], rounds, ratios[rounds / 2], ratios[0],
-           ratios[rounds - 1]);
+    printf("%-9s median of %d: %.2f (%.2f to %.2f)\n", argv[1], rounds, ratios[rounds / 2],
+           ratios[0], ratios[rounds - 1]);
     return 0;
 }

@@ -35,7 +35,9 @@ struct outbox {
     char sent[256];
     unsigned room;
     unsigned attempts;
-    size_t queued;
+    size_t queued; /* bytes of the send buffer in use */
+    size_t weight; /* bytes of it that each reply takes until it is read */
+    char reader;   /* the one sender that reads at once, by its name */
 };
 
 static int put(void *context, const struct sockaddr *to, socklen_t size, const void *data,
@@ -50,6 +52,9 @@ static int put(void *context, const struct sockaddr *to, socklen_t size, const v
         return -EAGAIN;
     }
     outbox->room--;
+    if (un->sun_path[1] != outbox->reader) {
+        outbox->queued += outbox->weight;
+    }
     snprintf(outbox->sent + used, sizeof(outbox->sent) - used, "%.*s:%.*s ",
              (int)(size - offsetof(struct sockaddr_un, sun_path) - 1), un->sun_path + 1,
              (int)length, (const char *)data);
@@ -204,6 +209,69 @@ static void what_all_senders_are_owed_is_bounded(void **state)
     debts_deinit(&debts);
 }
 
+static void one_that_is_not_refused_but_does_not_read_is_sent_ever_less(void **state)
+{
+    struct debts debts;
+    struct outbox outbox = {.room = 100000, .weight = 10};
+    uint64_t now = 0;
+    unsigned sent;
+
+    (void)state;
+    debts_init(&debts);
+    for (int i = 0; i < DEBT_DATAGRAMS_PER_SENDER; i++) {
+        assert_int_equal(add(&debts, 1, "x", 1, 0), 0);
+    }
+    for (int i = 0; i < 30; i++) {
+        now = debts.retry_at;
+        debts_pay(&debts, now, channel_of(&outbox));
+    }
+    /* Half of the send buffer, 1000 bytes, is as far as this goes, and slowly at the end. */
+    assert_true(outbox.queued <= 500 + 10 * DEBT_BURST_MAX);
+    assert_int_equal(debts.retry_at - now, DEBT_RETRY_USEC_MAX);
+
+    /* It has read everything: the rest goes out at once. */
+    outbox.queued = 0;
+    sent = outbox.attempts;
+    for (int i = 0; i < 8; i++) {
+        debts_pay(&debts, debts.retry_at, channel_of(&outbox));
+        outbox.queued = 0;
+    }
+    assert_true(outbox.attempts - sent > 2 * DEBT_BURST_MAX);
+    debts_deinit(&debts);
+}
+
+static void a_probe_tells_who_reads_from_who_does_not(void **state)
+{
+    struct debts debts;
+    struct outbox outbox = {.room = 1000, .weight = 10, .reader = '2', .queued = 400};
+    struct address bad = address_of(1);
+    struct address good = address_of(2);
+    uint64_t now = 1000;
+    int turns = 0;
+
+    (void)state;
+    debts_init(&debts);
+    for (unsigned sender = 1; sender <= 2; sender++) {
+        for (int i = 0; i < 5; i++) {
+            assert_int_equal(add(&debts, sender, "x", 1, now), 0);
+        }
+    }
+    debts_begin_probe(&debts, now);
+    while (!debts_probe(&debts, now, channel_of(&outbox))) {
+        assert_true(debts.retry_at > now);
+        now = debts.retry_at;
+        assert_true(++turns < 1000);
+    }
+    assert_int_equal(outbox.queued, 410);
+
+    debts_pay(&debts, now, channel_of(&outbox));
+    assert_false(debts_owed_to(&debts, (const struct sockaddr *)&good.un, good.size));
+    assert_true(debts_owed_to(&debts, (const struct sockaddr *)&bad.un, bad.size));
+    assert_int_equal(debts.datagrams, 4);
+    assert_int_equal(debts.retry_at - now > DEBT_RETRY_USEC_MAX / 2, 1);
+    debts_deinit(&debts);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -212,6 +280,8 @@ int main(void)
         cmocka_unit_test(one_sender_that_does_not_read_keeps_no_other_waiting),
         cmocka_unit_test(what_one_sender_is_owed_is_bounded),
         cmocka_unit_test(what_all_senders_are_owed_is_bounded),
+        cmocka_unit_test(one_that_is_not_refused_but_does_not_read_is_sent_ever_less),
+        cmocka_unit_test(a_probe_tells_who_reads_from_who_does_not),
     };
 
     return cmocka_run_group_tests_name("debt", tests, NULL, NULL);
