@@ -233,8 +233,9 @@ void debts_pay(struct debts *debts, uint64_t now, const struct debt_channel *cha
 
 void debts_begin_probe(struct debts *debts, uint64_t now)
 {
+    /* Of those who have not taken what they were sent last, nothing new would be learnt. */
     for (struct debtor *debtor = debts->debtors; debtor; debtor = debtor->next) {
-        debtor->probed = false;
+        debtor->probed = debtor->retry_after > DEBT_RETRY_USEC_MIN;
     }
     debts->probed = NULL;
     debts->probes = 0;

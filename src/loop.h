@@ -70,8 +70,10 @@ int loop_watch(struct loop *loop, struct watch *watch, uint32_t events);
 int loop_rewatch(struct loop *loop, struct watch *watch, uint32_t events);
 void loop_unwatch(struct loop *loop, struct watch *watch);
 
-/* Waits for events until TIMEOUT_USEC have passed (UINT64_MAX: for ever) and dispatches them.
- * Returns how many there were. */
+/*
+ * Waits for events until TIMEOUT_USEC have passed (UINT64_MAX: for ever) and dispatches them.
+ * Returns how many there were; 0 if the time has passed.
+ */
 int loop_turn(struct loop *loop, uint64_t timeout_usec);
 
 /* CLOCK_MONOTONIC in microseconds. */
