@@ -5,13 +5,40 @@
  * those of sysexits.h, as systemd.exec(5) lists them.
  */
 
+#include <stdint.h>
 #include <sysexits.h>
 
 #include "activation.h"
 #include "log.h"
 #include "options.h"
+#include "policy.h"
 #include "service.h"
 #include "util.h"
+
+/* Tells a mistake in a policy: FILE:LINE: "WORD" REASON. */
+static void report_mistake(void *context, unsigned line, const char *word, const char *reason)
+{
+    const char *file = context;
+
+    if (line == 0) {
+        log_line(LOG_ERR, "%s %s.", word, reason);
+    } else {
+        log_line(LOG_ERR, "%s:%u: \"%s\" %s.", file, line, word, reason);
+    }
+}
+
+static int check_policy(const char *file)
+{
+    struct policy *policy = NULL;
+
+    if (policy_load(file, &policy_names_of_host, report_mistake, (void *)(uintptr_t)file, &policy) <
+        0) {
+        return EX_CONFIG;
+    }
+    policy_print(policy, stdout);
+    policy_free(policy);
+    return EX_OK;
+}
 
 int main(int argc, char **argv)
 {
@@ -29,6 +56,9 @@ int main(int argc, char **argv)
         break;
     }
     log_set_level(options.log_level);
+    if (options.check_policy) {
+        return check_policy(options.check_policy);
+    }
 
     n = activation_collect(&sockets);
     if (n < 0) {

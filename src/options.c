@@ -60,8 +60,9 @@ static enum options_verdict invalid(const char *option, const char *value, const
 
 enum options_verdict options_parse(int argc, char **argv, struct options *options)
 {
-    enum { CONNECTIONS_MAX = 256, EXIT_IDLE_TIME, LOG_LEVEL, VERSION };
+    enum { CHECK_POLICY = 256, CONNECTIONS_MAX, EXIT_IDLE_TIME, LOG_LEVEL, VERSION };
     static const struct option known[] = {
+        {"check-policy", required_argument, NULL, CHECK_POLICY},
         {"connections-max", required_argument, NULL, CONNECTIONS_MAX},
         {"exit-idle-time", required_argument, NULL, EXIT_IDLE_TIME},
         {"log-level", required_argument, NULL, LOG_LEVEL},
@@ -79,6 +80,9 @@ enum options_verdict options_parse(int argc, char **argv, struct options *option
     optind = 0; /* glibc: start afresh, also the second time */
     while ((option = getopt_long(argc, argv, ":h", known, NULL)) >= 0) {
         switch (option) {
+        case CHECK_POLICY:
+            options->check_policy = optarg;
+            break;
         case CONNECTIONS_MAX:
             if (parse_count(optarg, &options->connections_max) < 0) {
                 return invalid("connections-max", optarg, "a number from 1 to 4294967295");
