@@ -5,7 +5,6 @@
  * those of sysexits.h, as systemd.exec(5) lists them.
  */
 
-#include <stdint.h>
 #include <sysexits.h>
 
 #include "activation.h"
@@ -27,12 +26,11 @@ static void report_mistake(void *context, unsigned line, const char *word, const
     }
 }
 
-static int check_policy(const char *file)
+static int check_policy(char *file)
 {
     struct policy *policy = NULL;
 
-    if (policy_load(file, &policy_names_of_host, report_mistake, (void *)(uintptr_t)file, &policy) <
-        0) {
+    if (policy_load(file, &policy_names_of_host, report_mistake, file, &policy) < 0) {
         return EX_CONFIG;
     }
     policy_print(policy, stdout);

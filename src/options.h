@@ -8,7 +8,7 @@
 struct options {
     uint32_t connections_max; /* 0: as many as descriptors allow */
     uint64_t exit_idle_usec;  /* TIMESPAN_INFINITY: never */
-    const char *check_policy; /* the file to check instead of serving, or NULL */
+    char *check_policy;       /* the file to check instead of serving, or NULL */
     int log_level;            /* LOG_EMERG … LOG_DEBUG */
 };
 
