@@ -45,7 +45,8 @@ static void acceptor_ready(struct loop *loop, struct watch *watch, uint32_t even
     const struct acceptor *acceptor = CONTAINER_OF(watch, struct acceptor, watch);
 
     (void)events;
-    for (int i = 0; i < ACCEPTS_PER_TURN && accept_one(loop, acceptor); i++) {
+    /* Its event may stand behind the one that began the end. */
+    for (int i = 0; i < ACCEPTS_PER_TURN && !loop->draining && accept_one(loop, acceptor); i++) {
     }
 }
 

@@ -10,7 +10,9 @@ const char *counter_text(enum counter trouble)
         [COUNTER_FAILED] = "Connections ended for want of memory or by an unexpected error",
         [COUNTER_UNFINISHED] = "Connections closed at the stop, the client had not read in time",
         [COUNTER_UNADDRESSED] = "Datagrams not answered, the sender has no address",
-        [COUNTER_FORBIDDEN] = "Datagrams not answered, the sender's socket is not writable for us",
+        [COUNTER_FORBIDDEN] =
+            "Datagrams not answered, the sender's socket is not writable for us or not its own",
+        [COUNTER_LOOPED] = "Datagrams not answered, they come from another echo service",
         [COUNTER_UNREACHABLE] =
             "Datagrams not answered, the sender's socket is gone or out of reach",
         [COUNTER_TOO_LARGE] = "Messages not answered, they are larger than this host's limit",

@@ -31,6 +31,7 @@ enum counter {
     COUNTER_UNFINISHED,  /* connections closed at the stop though their clients had not read all */
     COUNTER_UNADDRESSED, /* datagrams whose sender has no address */
     COUNTER_FORBIDDEN,   /* datagrams to senders whose socket the daemon may not write to */
+    COUNTER_LOOPED,      /* datagrams from the very port that is served: an echo of an echo */
     COUNTER_UNREACHABLE, /* datagrams to senders that are gone */
     COUNTER_TOO_LARGE,   /* messages larger than this host's limit */
     COUNTER_OVERDUE,     /* datagrams dropped: their sender had too many unread ones */

@@ -11,21 +11,28 @@
  * are debtors from then on.
  */
 
+#include <netinet/in.h>
+
 #include "debt.h"
 #include "loop.h"
 
 struct datagram {
     struct watch watch;
     struct debts debts;
+    in_port_t port;     /* of an internet socket, in network byte order; else 0 */
     bool wary;          /* probing who reads */
+    size_t wary_until;  /* datagrams owed at which receiving pauses while probing */
     size_t capacity;    /* bytes of the send buffer */
     size_t unwatched;   /* bytes sent since the last look at how many are unread */
     size_t unread_base; /* bytes of the send buffer that those occupy who do not read */
     struct datagram *next;
 };
 
-/* Serves FD, a datagram socket that the caller keeps. */
-void datagram_init(struct datagram *datagram, int fd);
+/*
+ * Serves FD, a datagram socket that the caller keeps; a file that it is bound to is off limits for
+ * replies from then on. Returns 0 or a negative errno.
+ */
+int datagram_init(struct datagram *datagram, struct loop *loop, int fd);
 
 /* Begins to receive. Returns 0 or a negative errno. */
 int datagram_resume(struct datagram *datagram, struct loop *loop);

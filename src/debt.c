@@ -14,8 +14,7 @@ struct debt {
 };
 
 struct debtor {
-    struct sockaddr_storage address;
-    socklen_t size;
+    struct sender sender; /* first: what the tree compares */
     struct debt *first;
     struct debt **last; /* the pointer that the next debt goes to */
     size_t datagrams;
@@ -36,29 +35,19 @@ void debts_init(struct debts *debts)
 
 static int compare(const void *a, const void *b)
 {
-    const struct debtor *left = a;
-    const struct debtor *right = b;
-
-    if (left->size != right->size) {
-        return left->size < right->size ? -1 : 1;
-    }
-    return memcmp(&left->address, &right->address, left->size);
+    return sender_compare(a, b);
 }
 
-static struct debtor *find(const struct debts *debts, const struct sockaddr *address,
-                           socklen_t size)
+static struct debtor *find(const struct debts *debts, const struct sender *sender)
 {
-    struct debtor key = {.size = size};
-    struct debtor *const *found;
+    struct debtor *const *found = tfind(sender, &debts->by_sender, compare);
 
-    memcpy(&key.address, address, size);
-    found = tfind(&key, &debts->by_address, compare);
     return found ? *found : NULL;
 }
 
-bool debts_owed_to(const struct debts *debts, const struct sockaddr *address, socklen_t size)
+bool debts_owed_to(const struct debts *debts, const struct sender *sender)
 {
-    return debts->senders > 0 && find(debts, address, size);
+    return debts->senders > 0 && find(debts, sender);
 }
 
 /* Forgets the first reply owed to DEBTOR. */
@@ -86,7 +75,7 @@ static void forget(struct debts *debts, struct debtor **link)
         settle_one(debts, debtor);
     }
     *link = debtor->next;
-    tdelete(debtor, &debts->by_address, compare);
+    tdelete(debtor, &debts->by_sender, compare);
     debts->senders--;
     free(debtor);
 }
@@ -99,11 +88,10 @@ void debts_deinit(struct debts *debts)
     debts->retry_at = UINT64_MAX;
 }
 
-/* The debtor of this address, a new one if there is none; NULL with errno ENOBUFS or ENOMEM. */
-static struct debtor *obtain(struct debts *debts, const struct sockaddr *address, socklen_t size,
-                             uint64_t now)
+/* The debtor that SENDER is, a new one if there is none; NULL with errno ENOBUFS or ENOMEM. */
+static struct debtor *obtain(struct debts *debts, const struct sender *sender, uint64_t now)
 {
-    struct debtor *debtor = find(debts, address, size);
+    struct debtor *debtor = find(debts, sender);
 
     if (debtor) {
         return debtor;
@@ -116,13 +104,12 @@ static struct debtor *obtain(struct debts *debts, const struct sockaddr *address
     if (!debtor) {
         return NULL;
     }
-    memcpy(&debtor->address, address, size);
-    debtor->size = size;
+    debtor->sender = *sender;
     debtor->last = &debtor->first;
     debtor->burst = DEBT_BURST_MAX;
     debtor->retry_after = DEBT_RETRY_USEC_MIN;
     debtor->retry_at = now + debtor->retry_after;
-    if (!tsearch(debtor, &debts->by_address, compare)) {
+    if (!tsearch(debtor, &debts->by_sender, compare)) {
         free(debtor);
         errno = ENOMEM;
         return NULL;
@@ -136,8 +123,8 @@ static struct debtor *obtain(struct debts *debts, const struct sockaddr *address
     return debtor;
 }
 
-int debts_add(struct debts *debts, const struct sockaddr *address, socklen_t size, const void *data,
-              size_t length, uint64_t now)
+int debts_add(struct debts *debts, const struct sender *sender, const void *data, size_t length,
+              uint64_t now)
 {
     CLEANUP(free_pointer) struct debt *debt = NULL;
     struct debtor *debtor;
@@ -149,7 +136,7 @@ int debts_add(struct debts *debts, const struct sockaddr *address, socklen_t siz
     if (!debt) {
         return -ENOMEM;
     }
-    debtor = obtain(debts, address, size, now);
+    debtor = obtain(debts, sender, now);
     if (!debtor) {
         return -errno;
     }
@@ -177,8 +164,8 @@ static unsigned pay_some(struct debts *debts, struct debtor *debtor, unsigned co
     unsigned taken = 0;
 
     while (debtor->first && taken < count &&
-           channel->send(channel->context, (const struct sockaddr *)&debtor->address, debtor->size,
-                         debtor->first->data, debtor->first->length) == 0) {
+           channel->send(channel->context, &debtor->sender, debtor->first->data,
+                         debtor->first->length) == 0) {
         settle_one(debts, debtor);
         taken++;
     }
@@ -251,7 +238,7 @@ static void conclude_probe(const struct debts *debts, uint64_t now, bool reads)
 
     debtor->burst = reads ? DEBT_BURST_MAX : 1;
     debtor->paid = 0;
-    debtor->retry_after = reads ? DEBT_RETRY_USEC_MIN : DEBT_RETRY_USEC_MAX;
+    debtor->retry_after = reads ? DEBT_RETRY_USEC_MIN : DEBT_PROBE_USEC;
     debtor->retry_at = reads ? now : now + debtor->retry_after;
 }
 

@@ -25,7 +25,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h>
+
+#include "sender.h"
 
 enum {
     DEBT_DATAGRAMS_PER_SENDER = 1024,
@@ -42,7 +43,7 @@ enum {
 struct debtor;
 
 struct debts {
-    void *by_address; /* tsearch(3) */
+    void *by_sender; /* tsearch(3) */
     struct debtor *debtors;
     size_t senders;
     size_t datagrams;
@@ -61,8 +62,7 @@ struct debt_channel {
      * Sends one reply. Returns 0 if it is settled, whether it was sent or can never be; -EAGAIN if
      * it must wait on.
      */
-    int (*send)(void *context, const struct sockaddr *address, socklen_t size, const void *data,
-                size_t length);
+    int (*send)(void *context, const struct sender *sender, const void *data, size_t length);
     /* Bytes that unread replies of all peers occupy in the send buffer. */
     size_t (*queued)(void *context);
     void *context;
@@ -72,15 +72,15 @@ struct debt_channel {
 void debts_init(struct debts *debts);
 void debts_deinit(struct debts *debts);
 
-/* Whether a reply to this address has to wait behind others. */
-bool debts_owed_to(const struct debts *debts, const struct sockaddr *address, socklen_t size);
+/* Whether a reply to this sender has to wait behind others. */
+bool debts_owed_to(const struct debts *debts, const struct sender *sender);
 
 /*
- * Owes LENGTH bytes at DATA to ADDRESS; NOW is CLOCK_MONOTONIC in microseconds. Returns 0, -ENOBUFS
+ * Owes LENGTH bytes at DATA to SENDER; NOW is CLOCK_MONOTONIC in microseconds. Returns 0, -ENOBUFS
  * beyond a bound, or -ENOMEM; nothing is kept if it fails.
  */
-int debts_add(struct debts *debts, const struct sockaddr *address, socklen_t size, const void *data,
-              size_t length, uint64_t now);
+int debts_add(struct debts *debts, const struct sender *sender, const void *data, size_t length,
+              uint64_t now);
 
 /* Tries every debtor whose time has come. */
 void debts_pay(struct debts *debts, uint64_t now, const struct debt_channel *channel);

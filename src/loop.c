@@ -13,7 +13,7 @@
 #include "config.h"
 #include "util.h"
 
-enum { EVENTS_PER_TURN = 128, TRIM_AFTER_USEC = 100 * 1000 };
+enum { EVENTS_PER_TURN = 128, TRIM_AFTER_USEC = 10 * 1000 };
 
 /*
  * The size of the largest message that a client can send here: a sender's own SO_SNDBUF, raised to
@@ -57,6 +57,7 @@ int loop_init(struct loop *loop, uint64_t connections_max)
 void loop_deinit(struct loop *loop)
 {
     fd_close(&loop->epoll_fd);
+    off_limits_deinit(&loop->off_limits);
     if (loop->slots) {
         munmap(loop->slots, LOOP_SLOTS * loop->slot_size);
         loop->slots = NULL;
@@ -121,7 +122,9 @@ int loop_turn(struct loop *loop, uint64_t timeout_usec)
         n = wait_for_events(loop, events, TRIM_AFTER_USEC);
         if (n == 0) {
             loop_trim(loop);
-            n = wait_for_events(loop, events, timeout_usec);
+            n = wait_for_events(loop, events,
+                                timeout_usec == UINT64_MAX ? timeout_usec
+                                                           : timeout_usec - TRIM_AFTER_USEC);
         }
     } else {
         n = wait_for_events(loop, events, timeout_usec);

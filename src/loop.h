@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "counters.h"
+#include "sender.h"
 
 struct loop;
 
@@ -45,6 +46,7 @@ struct loop {
     bool accept_failed; /* no descriptor or memory for another connection: accepting must pause */
     bool draining;      /* nothing new is taken on */
 
+    struct off_limits off_limits; /* sockets that get no replies to datagrams */
     struct counters counters;
 };
 

@@ -60,9 +60,14 @@ static void regulate_accepting(struct worker *worker)
     if (worker->accept_at != UINT64_MAX &&
         (loop->descriptor_freed || loop_now() >= worker->accept_at)) {
         worker->accept_at = UINT64_MAX;
+        loop->descriptor_freed = false;
         for (struct acceptor *acceptor = worker->acceptors; acceptor; acceptor = acceptor->next) {
-            /* Without kernel memory to watch it, accepting has failed as it had before. */
-            loop->accept_failed |= acceptor_resume(acceptor, loop) < 0;
+            if (acceptor_resume(acceptor, loop) < 0) {
+                /* The kernel has no memory to watch it: all over again, after a while. */
+                worker->accept_at = loop_now() + ACCEPT_PAUSE_USEC;
+                pause_accepting(worker);
+                return;
+            }
         }
     }
 }
@@ -214,6 +219,7 @@ static int add_socket(struct worker *worker, const struct activated *socket)
 {
     struct acceptor *acceptor;
     struct datagram *datagram;
+    int r;
 
     switch (socket->kind) {
     case SOCKET_LISTENING:
@@ -230,10 +236,10 @@ static int add_socket(struct worker *worker, const struct activated *socket)
         if (!datagram) {
             return -ENOMEM;
         }
-        datagram_init(datagram, socket->fd);
+        r = datagram_init(datagram, &worker->loop, socket->fd);
         datagram->next = worker->datagrams;
         worker->datagrams = datagram;
-        return datagram_resume(datagram, &worker->loop);
+        return r < 0 ? r : datagram_resume(datagram, &worker->loop);
     case SOCKET_CONNECTED:
         counter_add(&worker->loop.counters, COUNTER_ACCEPTED, 1);
         return connection_new(&worker->loop, socket->fd, socket->type);
@@ -243,6 +249,7 @@ static int add_socket(struct worker *worker, const struct activated *socket)
 
 static int worker_init(struct worker *worker, const struct worker_config *config)
 {
+    const char *notify;
     int r;
 
     *worker = (struct worker){
@@ -252,6 +259,13 @@ static int worker_init(struct worker *worker, const struct worker_config *config
         .event_fd = -1,
     };
     r = loop_init(&worker->loop, config->connections_max);
+    if (r < 0) {
+        return r;
+    }
+    /* A client must not have the daemon speak to the service manager. */
+    notify =
+        getenv("NOTIFY_SOCKET"); // NOLINT(concurrency-mt-unsafe): nobody changes the environment
+    r = notify && notify[0] == '/' ? off_limits_add(&worker->loop.off_limits, notify) : 0;
     if (r < 0) {
         return r;
     }
