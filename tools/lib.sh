@@ -79,15 +79,23 @@ choose_and_install() {
 BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config libsystemd-dev 'systemd-dev|systemd')
 # shellcheck disable=SC2034
 MACHINE_PACKAGES=(systemd systemd-container dbus libpam-systemd util-linux procps)
+# What tools/machine exits with if no systemd can be booted.
+# shellcheck disable=SC2034
+CANNOT_BOOT=125
 
 # build DIR [MESON-OPTION…]: configures DIR, or configures it anew, and builds it.
 build() {
     local dir=$1
     shift
+    # A build folder knows where its source tree is, and is of no use to one that was moved or copied.
+    if [[ -e $dir && $(cat "$dir/source-tree" 2>/dev/null) != "$TOP" ]]; then
+        rm -rf "$dir"
+    fi
     if [[ -e $dir/build.ninja ]]; then
         meson configure "$dir" "$@" >/dev/null
     else
         meson setup "$dir" "$TOP" "$@" >/dev/null || fail "meson setup failed: see $dir/meson-logs/meson-log.txt"
+        echo "$TOP" >"$dir/source-tree"
     fi
     meson compile -C "$dir" >"$dir/compile.log" 2>&1 || {
         cat "$dir/compile.log" >&2
@@ -99,4 +107,18 @@ build() {
 stage() {
     rm -rf "$2"
     DESTDIR=$2 meson install -C "$1" --no-rebuild --quiet
+}
+
+# in_machine BUILD-DIR COMMAND…: tools/machine with what BUILD-DIR/stage holds. It ends when this shell ends,
+# however that ends, and signals that this shell gets are passed on.
+in_machine() {
+    local dir=$1 status=0 machine
+    shift
+    setpriv --pdeathsig TERM -- "$TOP/tools/machine" --overlay "$dir/stage" "$@" <&0 &
+    machine=$!
+    # shellcheck disable=SC2064
+    trap "kill -TERM $machine 2>/dev/null; wait $machine 2>/dev/null; exit 130" INT TERM HUP
+    wait "$machine" || status=$?
+    trap - INT TERM HUP
+    return $status
 }

@@ -157,6 +157,96 @@ def test_what_is_owed_beyond_the_bound_is_dropped_and_counted(daemon):
     assert "Datagrams dropped at the stop" in process.log()
 
 
+def lure(server, target, path):
+    """Sends a datagram whose return address leads to target by the time that it is answered."""
+    client = open_socket(DGRAM, bind=path)
+    os.unlink(path)
+    os.symlink(target, path)
+    try:
+        client.sendto(b"READY=1\nSTATUS=forged", server)
+        # Answers go in order: when this one has come, the other has been dealt with.
+        control = connect(DGRAM, server)
+        control.send(b"x")
+        assert control.recv(10) == b"x"
+    finally:
+        os.unlink(path)
+
+
+def test_a_sender_cannot_have_the_service_answer_itself_for_ever(daemon, tmp_path):
+    path = str(tmp_path / "own.sock")
+    server = listening(DGRAM, path)
+    process = daemon([server], "--exit-idle-time=500ms")
+    lure(path, path, str(tmp_path / "lure.sock"))
+    assert process.wait() == 0, "it is busy with itself"
+    assert "after 0 connections and 2 messages" in process.log()
+    assert "not its own: 1" in process.log()
+
+
+def test_a_sender_cannot_have_the_service_speak_to_its_manager(daemon, tmp_path):
+    notify = open_socket(DGRAM, bind=str(tmp_path / "notify.sock"))
+    server = listening(DGRAM, str(tmp_path / "own.sock"))
+    process = daemon([server], environment={"NOTIFY_SOCKET": notify.getsockname()})
+    while b"READY=1" not in notify.recv(1000):
+        pass
+    lure(server.getsockname(), notify.getsockname(), str(tmp_path / "lure.sock"))
+    assert process.terminate() == 0
+    notify.settimeout(0.2)
+    with pytest.raises(TimeoutError):
+        while True:
+            assert b"forged" not in notify.recv(1000)
+
+
+@pytest.mark.systemd
+@pytest.mark.parametrize("target", ["/run/systemd/notify", "/run/systemd/journal/socket"])
+def test_a_member_cannot_have_the_service_speak_to_systemd(units, target, tmp_path):
+    import grp
+    from test_units import as_user
+
+    units.systemctl("start", "uds-echo.socket")
+    since = time.time()
+    tmp_path = f"/tmp/uds-echo-lure-{os.getpid()}"
+    os.mkdir(tmp_path)
+    os.chmod(tmp_path, 0o777)
+    member = grp.getgrnam("uds-echo").gr_gid
+
+    def attempt():
+        lure(units.path(DGRAM), target, f"{tmp_path}/lure.sock")
+        return 0
+
+    assert as_user(4242, 4242, [member], attempt) == 0
+    os.rmdir(tmp_path)
+    assert eventually(lambda: "not its own: 1" in units.journal(since))
+    assert "forged" not in units.status()
+
+
+def test_udp_from_the_port_that_is_served_is_not_answered(daemon):
+    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server.bind(("127.0.0.1", 0))
+    process = daemon([server], "--exit-idle-time=300ms")
+    other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    other.bind(("127.0.0.2", server.getsockname()[1]))
+    other.settimeout(0.2)
+    other.sendto(b"an echo of an echo", server.getsockname())
+    with pytest.raises(TimeoutError):
+        other.recv(100)
+    assert process.wait() == 0
+    assert "another echo service: 1" in process.log()
+
+
+def test_fresh_senders_that_never_read_do_not_fill_the_send_buffer_in_turn(service):
+    fair = service.connect(DGRAM)
+    hogs = []
+    for turn in range(30):
+        hog = service.connect(DGRAM)
+        hogs.append(hog)
+        for _ in range(100):
+            hog.send(b"x" * 30_000)
+        fair.send(b"%d" % turn)
+        assert fair.recv(10) == b"%d" % turn
+    for hog in hogs:
+        hog.close()
+
+
 @pytest.mark.systemd
 def test_a_sender_whose_socket_is_not_writable_for_the_service_is_counted(units):
     units.systemctl("start", "uds-echo.socket")
@@ -166,7 +256,7 @@ def test_a_sender_whose_socket_is_not_writable_for_the_service_is_counted(units)
     try:
         os.chmod(path, 0o755)
         client.sendto(b"x", units.path(DGRAM))
-        assert eventually(lambda: "not writable for us: 1" in units.journal(since))
+        assert eventually(lambda: "not writable for us or not its own: 1" in units.journal(since))
     finally:
         os.unlink(path)
 
