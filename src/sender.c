@@ -77,11 +77,11 @@ static bool belongs(const struct sender *sender, uid_t owner)
     return sender->uid == 0 || sender->uid == owner;
 }
 
-/* Follows the sender's path to a descriptor that pins what is there. */
-static int follow(const struct sender *sender, const struct off_limits *off_limits, int *ret)
+/* Follows the sender's path to FD, which pins what is there and is the caller's to close, also
+ * after an error. */
+static int follow(const struct sender *sender, const struct off_limits *off_limits, int *fd)
 {
     const struct sockaddr_un *un = (const struct sockaddr_un *)&sender->address;
-    CLEANUP(fd_close) int fd = -1;
     char path[sizeof(un->sun_path) + 1];
     struct stat status;
     size_t length = sender->size - offsetof(struct sockaddr_un, sun_path);
@@ -91,16 +91,14 @@ static int follow(const struct sender *sender, const struct off_limits *off_limi
     memcpy(path, un->sun_path, length);
     path[length] = '\0';
 
-    fd = open(path, O_PATH | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &status) < 0) {
+    *fd = open(path, O_PATH | O_CLOEXEC);
+    if (*fd < 0 || fstat(*fd, &status) < 0) {
         return -errno;
     }
     if (!S_ISSOCK(status.st_mode) || !belongs(sender, status.st_uid) ||
         is_off_limits(off_limits, &status)) {
         return -EACCES;
     }
-    *ret = fd;
-    fd = -1;
     return 0;
 }
 
