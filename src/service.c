@@ -33,6 +33,7 @@ struct service {
     bool activity_asked; /* nothing had changed at the last look */
     uint64_t messages_shown;
     uint64_t connected_shown;
+    uint64_t owed_shown;
     struct {
         uint64_t count; /* how many have been logged */
         uint64_t at;    /* when; CLOCK_MONOTONIC in microseconds */
@@ -52,12 +53,19 @@ static void show_status(struct service *service)
     const struct counters *counters = worker_counters(service->worker);
     uint64_t connected = counter_get(counters, COUNTER_CONNECTED);
     uint64_t messages = counter_get(counters, COUNTER_MESSAGES);
+    uint64_t owed = counter_get(counters, COUNTER_OWED);
+    char waiting[64] = "";
 
     service->connected_shown = connected;
     service->messages_shown = messages;
-    (void)sd_notifyf(0,
-                     "STATUS=Echoing: %" PRIu64 " connection%s now, %" PRIu64 " message%s so far.",
-                     connected, connected == 1 ? "" : "s", messages, messages == 1 ? "" : "s");
+    service->owed_shown = owed;
+    if (owed > 0) {
+        snprintf(waiting, sizeof(waiting), "; %" PRIu64 " datagram%s wait%s to be read", owed,
+                 owed == 1 ? "" : "s", owed == 1 ? "s" : "");
+    }
+    (void)sd_notifyf(
+        0, "STATUS=Echoing: %" PRIu64 " connection%s now, %" PRIu64 " message%s so far%s.",
+        connected, connected == 1 ? "" : "s", messages, messages == 1 ? "" : "s", waiting);
 }
 
 /* What a client alone brought about is for those who look for it. */
@@ -111,9 +119,10 @@ static int on_status_timer(sd_event_source *source, uint64_t due, void *userdata
     struct service *service = userdata;
     const struct counters *counters = worker_counters(service->worker);
     bool changed = counter_get(counters, COUNTER_MESSAGES) != service->messages_shown ||
-                   counter_get(counters, COUNTER_CONNECTED) != service->connected_shown;
+                   counter_get(counters, COUNTER_CONNECTED) != service->connected_shown ||
+                   counter_get(counters, COUNTER_OWED) != service->owed_shown;
 
-    if (changed) {
+    if (changed && !service->stopping) {
         show_status(service);
     }
     (void)source;
