@@ -4,11 +4,6 @@
 /*
  * A datagram socket: every datagram goes back to the address it came from, in batches. Replies that
  * their senders do not take wait as debts (debt.h) and delay nobody else.
- *
- * The send buffer is shared by all senders, and a sender that is connected and does not read could
- * fill it. When unread replies have grown by more than is plausible for those who read, the socket
- * becomes wary: for some milliseconds it owes every reply and probes who reads; those who do not
- * are debtors from then on.
  */
 
 #include <netinet/in.h>
@@ -39,9 +34,6 @@ int datagram_resume(struct datagram *datagram, struct loop *loop);
 
 /* Leaves what arrives in the kernel; debts are still paid. */
 void datagram_pause(struct datagram *datagram, struct loop *loop);
-
-/* Sends what is owed to senders whose time to be tried again has come (debts.retry_at). */
-void datagram_pay(struct datagram *datagram, struct loop *loop, uint64_t now);
 
 /* Drops and counts what is owed. */
 void datagram_drop(struct datagram *datagram, struct loop *loop);

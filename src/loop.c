@@ -16,24 +16,32 @@
 enum { EVENTS_PER_TURN = 128, TRIM_AFTER_USEC = 10 * 1000 };
 
 /*
- * The size of the largest message that a client can send here: a sender's own SO_SNDBUF, raised to
- * net.core.wmem_max (socket(7): the kernel doubles it), bounds it. Asked of a socket, because
- * /proc/sys is out of a sandboxed service's sight. Messages near the host's limit at start are
- * served even if an administrator raises the limit a little afterwards.
+ * The largest SO_SNDBUF that can be set: net.core.wmem_max, which the kernel doubles (socket(7)).
+ * Asked of a socket, because /proc/sys is out of a sandboxed service's sight.
  */
-static size_t message_max(void)
+static size_t find_send_buffer_max(void)
 {
-    enum { AT_LEAST = 16 * 1024 * 1024 };
     CLEANUP(fd_close) int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     const int all = INT_MAX / 2;
     int got = 0;
     socklen_t size = sizeof(got);
 
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &all, sizeof(all)) < 0 ||
-        getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &got, &size) < 0 || got < AT_LEAST) {
-        return AT_LEAST;
+        getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &got, &size) < 0 || got < 0) {
+        return 0;
     }
     return (size_t)got;
+}
+
+/*
+ * The size of the largest message that a client can send here, which its own SO_SNDBUF bounds; some
+ * more, so that messages are served even if an administrator raises the limit a little afterwards.
+ */
+static size_t message_max(const struct loop *loop)
+{
+    enum { AT_LEAST = 16 * 1024 * 1024 };
+
+    return loop->send_buffer_max > AT_LEAST ? loop->send_buffer_max : AT_LEAST;
 }
 
 int loop_init(struct loop *loop, uint64_t connections_max)
@@ -41,7 +49,8 @@ int loop_init(struct loop *loop, uint64_t connections_max)
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
     *loop = (struct loop){.epoll_fd = -1, .connections_max = connections_max};
-    loop->slot_size = (message_max() + page - 1) / page * page;
+    loop->send_buffer_max = find_send_buffer_max();
+    loop->slot_size = (message_max(loop) + page - 1) / page * page;
     loop->slots = mmap(NULL, LOOP_SLOTS * loop->slot_size, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (loop->slots == MAP_FAILED) {

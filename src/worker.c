@@ -11,6 +11,7 @@
 #include "acceptor.h"
 #include "connection.h"
 #include "datagram.h"
+#include "reply.h"
 #include "util.h"
 
 /* Accepting is tried again after this long even if no own descriptor became free: what is missing
@@ -78,7 +79,7 @@ static void pay_debts(struct worker *worker)
         if (datagram->debts.retry_at != UINT64_MAX) {
             uint64_t now = loop_now();
             if (datagram->debts.retry_at <= now) {
-                datagram_pay(datagram, &worker->loop, now);
+                reply_pay(datagram, &worker->loop, now);
             }
         }
     }

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: MIT
+#include "reply.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+
+#include "util.h"
+
+enum {
+    DATAGRAM_OVERHEAD = 1024,
+    /* Unread replies beyond this are not those of clients that are about to read them. */
+    UNREAD_PLAUSIBLE = 8 * 1024 * 1024,
+    WARY_TAKES = 256, /* datagrams received while probing; the others wait in the kernel */
+};
+
+static const struct sender *sender_of(const struct mmsghdr *message)
+{
+    return message->msg_hdr.msg_name;
+}
+/* Counts a reply that cannot be sent, by what ERROR says of the sender. */
+static void count_unanswered(struct loop *loop, int error)
+{
+    enum counter reason;
+
+    switch (error) {
+    case EACCES:
+    case EPERM: /* the sender is connected to somebody else (unix(7)), or a firewall */
+        reason = COUNTER_FORBIDDEN;
+        break;
+    case EMSGSIZE:
+        reason = COUNTER_TOO_LARGE;
+        break;
+    case ENOBUFS:
+        reason = COUNTER_OVERDUE;
+        break;
+    case ECONNREFUSED:
+    case ECONNRESET:
+    case ENOENT:
+    case ENOTDIR:
+    case ELOOP:
+    case EPIPE: /* the sender reads no more */
+    case EPROTOTYPE:
+    case EINVAL: /* UDP from port 0 */
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case EHOSTDOWN:
+        reason = COUNTER_UNREACHABLE;
+        break;
+    default:
+        reason = COUNTER_UNSENT;
+    }
+    counter_add(&loop->counters, reason, 1);
+}
+
+/* Whether a send that failed with ERROR may succeed later without anybody's doing but the
+ * receiver's. */
+static bool is_temporary(int error)
+{
+    return error == EAGAIN || error == ENOBUFS || error == ENOMEM || error == EMFILE ||
+           error == ENFILE || error == EINTR;
+}
+
+static size_t send_buffer(int fd)
+{
+    int size = 0;
+    socklen_t length = sizeof(size);
+
+    return getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &length) == 0 && size > 0 ? (size_t)size
+                                                                                  : 0;
+}
+
+bool reply_enlarge(struct datagram *datagram, const struct loop *loop, size_t length)
+{
+    const int wanted = (int)length;
+    size_t before = send_buffer(datagram->watch.fd);
+
+    datagram->capacity = before;
+    /* The kernel books twice what is asked for (socket(7)), and would cut what a .socket unit has
+     * given beyond the limit (SendBuffer=). */
+    if (before >= length * 2 || before >= loop->send_buffer_max) {
+        return false;
+    }
+    (void)setsockopt(datagram->watch.fd, SOL_SOCKET, SO_SNDBUF, &wanted, sizeof(wanted));
+    datagram->capacity = send_buffer(datagram->watch.fd);
+    return datagram->capacity > before;
+}
+
+struct way {
+    struct loop *loop;
+    int fd;
+};
+
+static int way_send(void *context, const struct sender *sender, const void *data, size_t length)
+{
+    const struct way *way = context;
+    int r = sender_reply(sender, way->fd, &way->loop->off_limits, data, length);
+
+    if (r < 0 && is_temporary(-r)) {
+        return -EAGAIN;
+    }
+    if (r < 0) {
+        count_unanswered(way->loop, -r);
+    }
+    return 0;
+}
+
+static size_t way_queued(void *context)
+{
+    const struct way *way = context;
+    int queued = 0;
+
+    return ioctl(way->fd, SIOCOUTQ, &queued) == 0 && queued > 0 ? (size_t)queued : 0;
+}
+
+void reply_show_owed(struct datagram *datagram, struct loop *loop, size_t before)
+{
+    counter_add(&loop->counters, COUNTER_OWED,
+                (int64_t)datagram->debts.datagrams - (int64_t)before);
+}
+
+static void begin_wary(struct datagram *datagram)
+{
+    datagram->wary = true;
+    datagram->wary_until = datagram->debts.datagrams + WARY_TAKES;
+    debts_begin_probe(&datagram->debts, loop_now());
+}
+
+static void end_wary(struct datagram *datagram, struct loop *loop, size_t unread)
+{
+    datagram->wary = false;
+    datagram->unread_base = unread;
+    if (!loop->draining) {
+        (void)loop_rewatch(loop, &datagram->watch, EPOLLIN); /* it may have been deaf */
+    }
+}
+
+void reply_pay(struct datagram *datagram, struct loop *loop, uint64_t now)
+{
+    struct way way = {.loop = loop, .fd = datagram->watch.fd};
+    const struct debt_channel channel = {
+        .send = way_send,
+        .queued = way_queued,
+        .context = &way,
+        .capacity = datagram->capacity,
+    };
+    size_t before = datagram->debts.datagrams;
+
+    if (datagram->wary && debts_probe(&datagram->debts, now, &channel)) {
+        end_wary(datagram, loop, way_queued(&way));
+    }
+    if (!datagram->wary) {
+        debts_pay(&datagram->debts, now, &channel);
+    }
+    reply_show_owed(datagram, loop, before);
+}
+
+/*
+ * After BYTES have been sent: looks whether replies pile up. The look is as rare as is safe; what
+ * the kernel books for a small datagram is less than DATAGRAM_OVERHEAD.
+ */
+static void watch_unread(struct datagram *datagram, struct loop *loop, size_t bytes)
+{
+    struct way way = {.loop = loop, .fd = datagram->watch.fd};
+    size_t room;
+    size_t plausible;
+    size_t unread;
+
+    datagram->unwatched += bytes;
+    if (datagram->unwatched < datagram->capacity / 128) {
+        return;
+    }
+    datagram->unwatched = 0;
+    unread = way_queued(&way);
+    room = unread < datagram->capacity ? datagram->capacity - unread : 0;
+    plausible = room / 4 < UNREAD_PLAUSIBLE ? room / 4 : UNREAD_PLAUSIBLE;
+    if (unread < datagram->unread_base) {
+        datagram->unread_base = unread;
+    }
+    if (unread - datagram->unread_base > plausible) {
+        begin_wary(datagram);
+    }
+}
+
+static void owe(struct datagram *datagram, struct loop *loop, const struct mmsghdr *message)
+{
+    size_t before = datagram->debts.datagrams;
+    int r = debts_add(&datagram->debts, sender_of(message), message->msg_hdr.msg_iov->iov_base,
+                      message->msg_hdr.msg_iov->iov_len, loop_now());
+
+    if (r < 0) {
+        count_unanswered(loop, -r);
+    }
+    reply_show_owed(datagram, loop, before);
+}
+
+/* How many of MESSAGES, from the first on, can be sent as they are: all but those to senders that
+ * are owed something already, and to those whose path has to be followed first. */
+static unsigned count_direct(const struct datagram *datagram, const struct mmsghdr *messages,
+                             unsigned n)
+{
+    unsigned run = 0;
+
+    while (run < n && !datagram->wary && !sender_has_path(sender_of(&messages[run])) &&
+           !debts_owed_to(&datagram->debts, sender_of(&messages[run]))) {
+        run++;
+    }
+    return run;
+}
+
+/* Sends the first RUN of MESSAGES. Returns how many went, or a negative errno that is the first
+ * one's. */
+static int send_run(struct datagram *datagram, struct loop *loop, struct mmsghdr *messages,
+                    unsigned run)
+{
+    int sent = sendmmsg(datagram->watch.fd, messages, run, MSG_DONTWAIT | MSG_NOSIGNAL);
+    size_t bytes = 0;
+
+    if (sent < 0) {
+        return -errno;
+    }
+    for (int i = 0; i < sent; i++) {
+        bytes += DATAGRAM_OVERHEAD + messages[i].msg_len;
+    }
+    watch_unread(datagram, loop, bytes);
+    return sent;
+}
+
+/* Answers one whose path has to be followed. Returns 1 or a negative errno. */
+static int send_one(struct datagram *datagram, struct loop *loop, const struct mmsghdr *message)
+{
+    int r = sender_reply(sender_of(message), datagram->watch.fd, &loop->off_limits,
+                         message->msg_hdr.msg_iov->iov_base, message->msg_len);
+
+    if (r < 0) {
+        return r;
+    }
+    watch_unread(datagram, loop, DATAGRAM_OVERHEAD + message->msg_len);
+    return 1;
+}
+
+void reply_batch(struct datagram *datagram, struct loop *loop, struct mmsghdr *messages, unsigned n)
+{
+    unsigned done = 0;
+
+    while (done < n) {
+        struct mmsghdr *first = &messages[done];
+        unsigned run = count_direct(datagram, first, n - done);
+        int r;
+
+        if (run == 0 && (datagram->wary || debts_owed_to(&datagram->debts, sender_of(first)))) {
+            owe(datagram, loop, first);
+            done++;
+            continue;
+        }
+        r = run > 0 ? send_run(datagram, loop, first, run) : send_one(datagram, loop, first);
+        if (r > 0) {
+            done += (unsigned)r;
+            continue;
+        }
+        if (r == -EMSGSIZE && reply_enlarge(datagram, loop, first->msg_len)) {
+            continue;
+        }
+        if (is_temporary(-r)) {
+            owe(datagram, loop, first);
+        } else {
+            count_unanswered(loop, -r);
+        }
+        done++;
+    }
+}
