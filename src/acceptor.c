@@ -11,25 +11,32 @@
 /* So that a storm of new connections does not keep those that are open waiting. */
 enum { ACCEPTS_PER_TURN = 16 };
 
+/* The listener stays readable, so trying again at once would spin: accepting has to pause. */
+static bool ask_for_pause(struct loop *loop)
+{
+    loop->accept_failed = true;
+    loop->descriptor_freed = false;
+    return false;
+}
+
 /* Accepts one connection. Returns whether there may be another one to accept now. */
 static bool accept_one(struct loop *loop, const struct acceptor *acceptor)
 {
-    int fd = accept4(acceptor->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    uint64_t connected = counter_get(&loop->counters, COUNTER_CONNECTED);
+    int fd;
 
+    if (connected >= loop->connections_fit && connected < loop->connections_max) {
+        return ask_for_pause(loop);
+    }
+    fd = accept4(acceptor->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
         if (errno == ECONNABORTED || errno == EINTR || errno == EPERM || errno == EPROTO) {
             return true; /* this client's connection failed (accept(2)); the next one need not */
         }
-        /* EMFILE, ENFILE, ENOMEM …: the listener stays readable, so trying again at once would
-         * spin. */
-        if (errno != EAGAIN) {
-            loop->accept_failed = true;
-            loop->descriptor_freed = false;
-        }
-        return false;
+        return errno == EAGAIN ? false : ask_for_pause(loop); /* EMFILE, ENFILE, ENOMEM … */
     }
     counter_add(&loop->counters, COUNTER_ACCEPTED, 1);
-    if (counter_get(&loop->counters, COUNTER_CONNECTED) >= loop->connections_max) {
+    if (connected >= loop->connections_max) {
         counter_add(&loop->counters, COUNTER_REFUSED, 1);
         close(fd);
         return true;

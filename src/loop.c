@@ -44,11 +44,15 @@ static size_t message_max(const struct loop *loop)
     return loop->send_buffer_max > AT_LEAST ? loop->send_buffer_max : AT_LEAST;
 }
 
-int loop_init(struct loop *loop, uint64_t connections_max)
+int loop_init(struct loop *loop, uint64_t connections_max, uint64_t connections_fit)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
-    *loop = (struct loop){.epoll_fd = -1, .connections_max = connections_max};
+    *loop = (struct loop){
+        .epoll_fd = -1,
+        .connections_max = connections_max,
+        .connections_fit = connections_fit,
+    };
     loop->send_buffer_max = find_send_buffer_max();
     loop->slot_size = (message_max(loop) + page - 1) / page * page;
     loop->slots = mmap(NULL, LOOP_SLOTS * loop->slot_size, PROT_READ | PROT_WRITE,

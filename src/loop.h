@@ -43,8 +43,9 @@ struct loop {
     bool slots_grown;    /* a message was larger than LOOP_SLOT_KEPT */
 
     struct connection *connections;
-    uint64_t connections_max;
-    bool descriptor_freed; /* a connection was closed since accepting paused */
+    uint64_t connections_max; /* more are refused */
+    uint64_t connections_fit; /* more are left in the backlog */
+    bool descriptor_freed;    /* a connection was closed since accepting paused */
     bool accept_failed; /* no descriptor or memory for another connection: accepting must pause */
     bool draining;      /* nothing new is taken on */
 
@@ -58,7 +59,7 @@ enum {
 };
 
 /* Returns 0 or a negative errno; loop_deinit() is right after either, and safe to call twice. */
-int loop_init(struct loop *loop, uint64_t connections_max);
+int loop_init(struct loop *loop, uint64_t connections_max, uint64_t connections_fit);
 void loop_deinit(struct loop *loop);
 
 static inline char *loop_slot(const struct loop *loop, size_t index)

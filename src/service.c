@@ -197,14 +197,13 @@ static int service_listen(struct service *service)
 }
 
 /*
- * How many connections may be open: as many as there are descriptors for, or fewer if that is asked
- * for. More than that is tried if it is asked for, and accepting pauses when descriptors run out.
+ * How many connections there are descriptors for, besides those that the daemon needs for itself,
+ * now or in a moment (sd_notify(3) opens a socket each time).
  */
-static uint64_t find_connections_max(const struct options *options, size_t n_sockets)
+static uint64_t find_connections_fit(size_t n_sockets)
 {
     struct rlimit limit;
     rlim_t reserved = DESCRIPTORS_RESERVED + n_sockets;
-    uint64_t fitting;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
         limit.rlim_cur = limit.rlim_max = 1024;
@@ -216,17 +215,7 @@ static uint64_t find_connections_max(const struct options *options, size_t n_soc
             limit = raised;
         }
     }
-    fitting = limit.rlim_cur > reserved ? limit.rlim_cur - reserved : 1;
-    if (options->connections_max == 0) {
-        return fitting;
-    }
-    if (options->connections_max > fitting) {
-        log_line(LOG_NOTICE,
-                 "--connections-max=%" PRIu32 " is more than %ju descriptors allow (LimitNOFILE=): "
-                 "connections beyond %" PRIu64 " wait to be accepted.",
-                 options->connections_max, (uintmax_t)limit.rlim_cur, fitting);
-    }
-    return options->connections_max;
+    return limit.rlim_cur > reserved ? limit.rlim_cur - reserved : 1;
 }
 
 static void log_sockets(const struct activated *sockets, size_t n_sockets)
@@ -251,21 +240,26 @@ static void log_end(const struct service *service)
 int service_run(const struct options *options, const struct activated *sockets, size_t n_sockets)
 {
     CLEANUP(service_deinit) struct service service = {0};
+    uint64_t fit = find_connections_fit(n_sockets);
     const struct worker_config config = {
         .sockets = sockets,
         .n_sockets = n_sockets,
-        .connections_max = find_connections_max(options, n_sockets),
+        .connections_max = options->connections_max > 0 ? options->connections_max : fit,
+        .connections_fit = fit,
         .exit_idle_usec = options->exit_idle_usec,
     };
     int r;
 
-    if ((r = block_signals()) < 0 || (r = worker_new(&config, &service.worker)) < 0) {
-        log_line(LOG_ERR, "Serving could not begin: %s.", strerror(-r));
-        return r;
+    if (options->connections_max > fit) {
+        log_line(LOG_NOTICE,
+                 "--connections-max=%" PRIu32
+                 " is more than there are descriptors for (LimitNOFILE=): "
+                 "connections beyond %" PRIu64 " wait to be accepted.",
+                 options->connections_max, fit);
     }
-    r = service_listen(&service);
-    if (r < 0) {
-        log_line(LOG_ERR, "The event loop could not be set up: %s.", strerror(-r));
+    if ((r = block_signals()) < 0 || (r = worker_new(&config, &service.worker)) < 0 ||
+        (r = service_listen(&service)) < 0 || (r = worker_start(service.worker)) < 0) {
+        log_line(LOG_ERR, "Serving could not begin: %s.", strerror(-r));
         return r;
     }
 

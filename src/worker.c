@@ -259,7 +259,7 @@ static int worker_init(struct worker *worker, const struct worker_config *config
         .command = {.ready = take_command, .fd = -1},
         .event_fd = -1,
     };
-    r = loop_init(&worker->loop, config->connections_max);
+    r = loop_init(&worker->loop, config->connections_max, config->connections_fit);
     if (r < 0) {
         return r;
     }
@@ -279,12 +279,7 @@ static int worker_init(struct worker *worker, const struct worker_config *config
     for (size_t i = 0; i < config->n_sockets && r >= 0; i++) {
         r = add_socket(worker, &config->sockets[i]);
     }
-    if (r < 0) {
-        return r;
-    }
-    r = pthread_create(&worker->thread, NULL, worker_run, worker);
-    worker->thread_runs = r == 0;
-    return -r;
+    return r;
 }
 
 int worker_new(const struct worker_config *config, struct worker **ret)
@@ -302,6 +297,14 @@ int worker_new(const struct worker_config *config, struct worker **ret)
     }
     *ret = worker;
     return 0;
+}
+
+int worker_start(struct worker *worker)
+{
+    int r = pthread_create(&worker->thread, NULL, worker_run, worker);
+
+    worker->thread_runs = r == 0;
+    return -r;
 }
 
 void worker_free(struct worker *worker)

@@ -19,15 +19,18 @@ struct worker;
 struct worker_config {
     const struct activated *sockets; /* the descriptors stay the caller's, but for connected ones */
     size_t n_sockets;
-    uint64_t connections_max;
-    uint64_t exit_idle_usec; /* stop after this long with nobody connected and nothing owed */
+    uint64_t connections_max; /* more are refused */
+    uint64_t connections_fit; /* more wait until there are descriptors for them */
+    uint64_t exit_idle_usec;  /* stop after this long with nobody connected and nothing owed */
 };
 
 /*
- * Starts a worker, with the calling thread's signal mask. Returns 0, or a negative errno.
- * worker_free() ends it if it still runs.
+ * Makes a worker, which serves nothing before it is started. The descriptors that others need have
+ * to be open by then: clients may take all the rest. Both return 0 or a negative errno. The thread
+ * has the caller's signal mask. worker_free() ends it if it still runs.
  */
 int worker_new(const struct worker_config *config, struct worker **ret);
+int worker_start(struct worker *worker);
 void worker_free(struct worker *worker);
 
 /*

@@ -28,6 +28,7 @@ static void serve(struct served *served, int type, uint64_t connections_max,
         .sockets = &served->socket,
         .n_sockets = 1,
         .connections_max = connections_max,
+        .connections_fit = connections_max,
         .exit_idle_usec = exit_idle_usec,
     };
     char reason[ACTIVATION_TEXT_MAX];
@@ -40,6 +41,7 @@ static void serve(struct served *served, int type, uint64_t connections_max,
     assert_int_equal(type == SOCK_DGRAM ? 0 : listen(fd, 100), 0);
     assert_int_equal(activation_examine(fd, "echo", &served->socket, reason), 0);
     assert_int_equal(worker_new(&config, &served->worker), 0);
+    assert_int_equal(worker_start(served->worker), 0);
 }
 
 static void finish(struct served *served)
@@ -143,6 +145,7 @@ static void a_connection_that_is_passed_is_served_to_its_end(void **state)
         .sockets = &served.socket,
         .n_sockets = 1,
         .connections_max = 10,
+        .connections_fit = 10,
         .exit_idle_usec = TIMESPAN_INFINITY,
     };
     char reason[ACTIVATION_TEXT_MAX];
@@ -151,6 +154,7 @@ static void a_connection_that_is_passed_is_served_to_its_end(void **state)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
     assert_int_equal(activation_examine(pair[0], "connection", &served.socket, reason), 0);
     assert_int_equal(worker_new(&config, &served.worker), 0);
+    assert_int_equal(worker_start(served.worker), 0);
     assert_echoed(pair[1], "hello");
     close(pair[1]);
     await_stop(&served);
