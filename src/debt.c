@@ -60,9 +60,9 @@ static void settle_one(struct debts *debts, struct debtor *debtor)
         debtor->last = &debtor->first;
     }
     debtor->datagrams--;
-    debtor->bytes -= debt->length;
+    debtor->bytes -= debt->length + DEBT_OVERHEAD;
     debts->datagrams--;
-    debts->bytes -= debt->length;
+    debts->bytes -= debt->length + DEBT_OVERHEAD;
     free(debt);
 }
 
@@ -127,9 +127,10 @@ int debts_add(struct debts *debts, const struct sender *sender, const void *data
               uint64_t now)
 {
     CLEANUP(free_pointer) struct debt *debt = NULL;
+    size_t bytes = length + DEBT_OVERHEAD;
     struct debtor *debtor;
 
-    if (debts->bytes + length > DEBT_BYTES) {
+    if (debts->bytes + bytes > DEBT_BYTES) {
         return -ENOBUFS;
     }
     debt = malloc(sizeof(*debt) + length);
@@ -141,7 +142,7 @@ int debts_add(struct debts *debts, const struct sender *sender, const void *data
         return -errno;
     }
     if (debtor->datagrams >= DEBT_DATAGRAMS_PER_SENDER ||
-        (debtor->first && debtor->bytes + length > DEBT_BYTES_PER_SENDER)) {
+        (debtor->first && debtor->bytes + bytes > DEBT_BYTES_PER_SENDER)) {
         return -ENOBUFS;
     }
     debt->next = NULL;
@@ -150,9 +151,9 @@ int debts_add(struct debts *debts, const struct sender *sender, const void *data
     *debtor->last = debt;
     debtor->last = &debt->next;
     debtor->datagrams++;
-    debtor->bytes += length;
+    debtor->bytes += bytes;
     debts->datagrams++;
-    debts->bytes += length;
+    debts->bytes += bytes;
     debt = NULL;
     return 0;
 }

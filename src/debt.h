@@ -30,7 +30,9 @@
 
 enum {
     DEBT_DATAGRAMS_PER_SENDER = 1024,
-    DEBT_BYTES_PER_SENDER = 8 * 1024 * 1024, /* the first reply owed may be larger */
+    DEBT_OVERHEAD = 64, /* bytes of memory that each reply takes besides its own */
+    DEBT_BYTES_PER_SENDER =
+        8 * 1024 * 1024, /* overhead included; the first reply owed may be larger */
     DEBT_SENDERS = 1024,
     DEBT_BYTES = 64 * 1024 * 1024,
     DEBT_RETRY_USEC_MIN = 50,
