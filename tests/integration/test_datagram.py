@@ -233,6 +233,7 @@ def test_udp_from_the_port_that_is_served_is_not_answered(daemon):
     assert "another echo service: 1" in process.log()
 
 
+@pytest.mark.systemd  # it takes the SendBuffer= of the unit
 def test_fresh_senders_that_never_read_do_not_fill_the_send_buffer_in_turn(service):
     fair = service.connect(DGRAM)
     hogs = []
