@@ -134,9 +134,12 @@ def test_after_a_crash_no_client_sees_connection_refused(units):
 def test_clients_that_come_while_it_crashes_are_served(units):
     units.systemctl("start", "uds-echo.socket")
     assert echoes(units.connect(STREAM))
-    os.kill(units.pid(), 19)  # SIGSTOP: whoever connects now waits in the backlog
+    pid = units.pid()
+    os.kill(pid, 19)  # SIGSTOP; once each thread has stopped, whoever connects waits in the backlog
+    assert eventually(lambda: all(task.read_text().rsplit(") ", 1)[1][0] == "T"
+                                  for task in Path(f"/proc/{pid}/task").glob("*/stat")))
     waiting = [units.connect(STREAM) for _ in range(500)]
-    os.kill(units.pid(), 9)
+    os.kill(pid, 9)
     for client in waiting:
         assert echoes(client)
 
