@@ -38,9 +38,8 @@ struct loop {
      */
     char *slots;
     size_t slot_size;
-    size_t
-        send_buffer_max; /* the largest SO_SNDBUF that can be set here, as the kernel counts it */
-    bool slots_grown;    /* a message was larger than LOOP_SLOT_KEPT */
+    size_t send_buffer_max; /* the largest SO_SNDBUF to be had here, as the kernel counts it */
+    bool slots_grown;       /* a message was larger than LOOP_SLOT_KEPT */
 
     struct connection *connections;
     uint64_t connections_max; /* more are refused */
