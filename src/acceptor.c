@@ -5,11 +5,16 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include "connection.h"
+#include "reception.h"
 #include "util.h"
 
-/* So that a storm of new connections does not keep those that are open waiting. */
-enum { ACCEPTS_PER_TURN = 16 };
+enum {
+    /* So that a storm of new connections does not keep those that are open waiting. */
+    ACCEPTS_PER_TURN = 16,
+    /* Accepting is tried again after this long even if no own descriptor became free: what is
+     * missing may be the host's. */
+    ACCEPT_PAUSE_USEC = 1000 * 1000,
+};
 
 /* The listener stays readable, so trying again at once would spin: accepting has to pause. */
 static bool ask_for_pause(struct loop *loop)
@@ -41,7 +46,7 @@ static bool accept_one(struct loop *loop, const struct acceptor *acceptor)
         close(fd);
         return true;
     }
-    if (connection_new(loop, fd, acceptor->type) < 0) {
+    if (reception_connection(loop, acceptor->role, fd, acceptor->type) < 0) {
         counter_add(&loop->counters, COUNTER_FAILED, 1);
     }
     return true;
@@ -57,17 +62,71 @@ static void acceptor_ready(struct loop *loop, struct watch *watch, uint32_t even
     }
 }
 
-void acceptor_init(struct acceptor *acceptor, int fd, int type)
+int acceptors_add(struct acceptors *acceptors, struct loop *loop, const struct activated *socket)
 {
-    *acceptor = (struct acceptor){.watch = {.ready = acceptor_ready, .fd = fd}, .type = type};
-}
+    struct acceptor *acceptor = malloc(sizeof(*acceptor));
 
-int acceptor_resume(struct acceptor *acceptor, struct loop *loop)
-{
+    if (!acceptor) {
+        return -ENOMEM;
+    }
+    *acceptor = (struct acceptor){
+        .watch = {.ready = acceptor_ready, .fd = socket->fd},
+        .type = socket->type,
+        .role = socket->role,
+        .next = acceptors->first,
+    };
+    acceptors->first = acceptor;
     return loop_watch(loop, &acceptor->watch, EPOLLIN);
 }
 
-void acceptor_pause(struct acceptor *acceptor, struct loop *loop)
+void acceptors_deinit(struct acceptors *acceptors)
 {
-    loop_unwatch(loop, &acceptor->watch);
+    while (acceptors->first) {
+        struct acceptor *acceptor = acceptors->first;
+        acceptors->first = acceptor->next;
+        free(acceptor);
+    }
+}
+
+static void pause_all(struct acceptors *acceptors, struct loop *loop)
+{
+    for (struct acceptor *acceptor = acceptors->first; acceptor; acceptor = acceptor->next) {
+        loop_unwatch(loop, &acceptor->watch);
+    }
+}
+
+static void resume_all(struct acceptors *acceptors, struct loop *loop)
+{
+    acceptors->resume_at = UINT64_MAX;
+    loop->descriptor_freed = false;
+    for (struct acceptor *acceptor = acceptors->first; acceptor; acceptor = acceptor->next) {
+        if (loop_watch(loop, &acceptor->watch, EPOLLIN) < 0) {
+            /* The kernel has no memory to watch it: all over again, after a while. */
+            acceptors->resume_at = loop_now() + ACCEPT_PAUSE_USEC;
+            pause_all(acceptors, loop);
+            return;
+        }
+    }
+}
+
+void acceptors_regulate(struct acceptors *acceptors, struct loop *loop)
+{
+    if (loop->accept_failed) {
+        loop->accept_failed = false;
+        counter_add(&loop->counters, COUNTER_PAUSED, 1);
+        acceptors->resume_at = loop_now() + ACCEPT_PAUSE_USEC;
+        pause_all(acceptors, loop);
+    }
+    if (acceptors->resume_at != UINT64_MAX &&
+        (loop->descriptor_freed || loop_now() >= acceptors->resume_at)) {
+        resume_all(acceptors, loop);
+    }
+}
+
+void acceptors_stop(struct acceptors *acceptors, struct loop *loop)
+{
+    if (acceptors->resume_at == UINT64_MAX) {
+        pause_all(acceptors, loop);
+    }
+    acceptors->resume_at = UINT64_MAX;
 }

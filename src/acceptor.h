@@ -1,21 +1,35 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-/* A listening socket: takes connections in, or refuses them when there are enough. */
+/* Listening sockets: take connections in, or refuse them when there are enough. */
 
+#include "activation.h"
 #include "loop.h"
 
 struct acceptor {
     struct watch watch;
     int type; /* SOCK_STREAM or SOCK_SEQPACKET */
+    enum role role;
     struct acceptor *next;
 };
 
-/* Serves FD, a listening socket that does not block and that the caller keeps. */
-void acceptor_init(struct acceptor *acceptor, int fd, int type);
+/* All of a worker's. They pause together when there is no descriptor or memory for another
+ * connection; what arrives then waits in the kernel's backlog. */
+struct acceptors {
+    struct acceptor *first;
+    uint64_t resume_at; /* CLOCK_MONOTONIC in microseconds; UINT64_MAX while they are not paused */
+};
 
-/* Begins or goes on accepting. Returns 0 or a negative errno. */
-int acceptor_resume(struct acceptor *acceptor, struct loop *loop);
+/*
+ * Accepts from SOCKET, which listens and does not block, and whose descriptor the caller keeps.
+ * Returns 0 or a negative errno.
+ */
+int acceptors_add(struct acceptors *acceptors, struct loop *loop, const struct activated *socket);
+void acceptors_deinit(struct acceptors *acceptors);
 
-/* Leaves what arrives in the kernel's backlog. */
-void acceptor_pause(struct acceptor *acceptor, struct loop *loop);
+/* To be called after each turn of LOOP: pauses accepting when it cannot go on, and resumes it when
+ * it may. */
+void acceptors_regulate(struct acceptors *acceptors, struct loop *loop);
+
+/* Leaves what arrives in the backlog for good. */
+void acceptors_stop(struct acceptors *acceptors, struct loop *loop);

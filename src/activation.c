@@ -40,17 +40,44 @@ static bool ends_with(const char *text, const char *end)
     return length >= end_length && strcmp(text + length - end_length, end) == 0;
 }
 
+static const char *const role_names[] = {
+    [ROLE_ECHO] = "echo",
+    [ROLE_AUTH] = "auth",
+    [ROLE_WHOAMI] = "whoami",
+};
+
+const char *activation_role_name(enum role role)
+{
+    return role_names[role];
+}
+
 /*
  * The names that systemd gives by itself name no role: the unit's own (FileDescriptorName= unset),
- * "connection" (Accept=yes), "unknown" (no names passed). They get the default role.
+ * "connection" (Accept=yes), "unknown" (no names passed). Who gives a policy with such a socket
+ * wants it to be guarded.
  */
-static int role_from_name(const char *name, enum role *role)
+static int find_role(const char *name, bool has_policy, enum role *role,
+                     char reason[static ACTIVATION_TEXT_MAX])
 {
     if (!name || name[0] == '\0' || ends_with(name, ".socket") || strcmp(name, "connection") == 0 ||
-        strcmp(name, "unknown") == 0 || strcmp(name, "echo") == 0) {
-        *role = ROLE_ECHO;
+        strcmp(name, "unknown") == 0) {
+        *role = has_policy ? ROLE_AUTH : ROLE_ECHO;
         return 0;
     }
+    for (size_t i = 0; i < ELEMENTS(role_names); i++) {
+        if (strcmp(name, role_names[i]) == 0) {
+            *role = (enum role)i;
+            if (*role == ROLE_ECHO || has_policy) {
+                return 0;
+            }
+            snprintf(reason, ACTIVATION_TEXT_MAX,
+                     "has a role that takes a policy, and there is none: use --policy=FILE");
+            return -EINVAL;
+        }
+    }
+    snprintf(reason, ACTIVATION_TEXT_MAX,
+             "has a name that is no role: use FileDescriptorName=echo, auth or whoami in its "
+             ".socket unit");
     return -EINVAL;
 }
 
@@ -184,7 +211,7 @@ static int make_ready(const struct activated *socket)
     return 0;
 }
 
-int activation_examine(int fd, const char *name, struct activated *ret,
+int activation_examine(int fd, const char *name, bool has_policy, struct activated *ret,
                        char reason[static ACTIVATION_TEXT_MAX])
 {
     struct activated socket = {.fd = fd};
@@ -213,10 +240,16 @@ int activation_examine(int fd, const char *name, struct activated *ret,
                  socket.family, socket.type, protocol);
         return -EPROTONOSUPPORT;
     }
-    if (role_from_name(name, &socket.role) < 0) {
+    r = find_role(name, has_policy, &socket.role, reason);
+    if (r < 0) {
+        return r;
+    }
+    if (socket.role != ROLE_ECHO && socket.family != AF_UNIX) {
         snprintf(reason, ACTIVATION_TEXT_MAX,
-                 "has a name that is no role: use FileDescriptorName=echo in its .socket unit");
-        return -EINVAL;
+                 "is for the role %s, but only on a Unix socket does the kernel say who a client "
+                 "is",
+                 activation_role_name(socket.role));
+        return -EPROTONOSUPPORT;
     }
     r = find_kind(fd, &socket, reason);
     if (r < 0) {
@@ -250,7 +283,7 @@ static int first_not_open(void)
     return fd;
 }
 
-int activation_collect(struct activated **ret)
+int activation_collect(bool has_policy, struct activated **ret)
 {
     CLEANUP(free_names) char **names = NULL;
     CLEANUP(free_pointer) struct activated *sockets = NULL;
@@ -278,7 +311,7 @@ int activation_collect(struct activated **ret)
         int fd = SD_LISTEN_FDS_START + i;
         char reason[ACTIVATION_TEXT_MAX];
         char address[ACTIVATION_TEXT_MAX];
-        int r = activation_examine(fd, names ? names[i] : NULL, &sockets[i], reason);
+        int r = activation_examine(fd, names ? names[i] : NULL, has_policy, &sockets[i], reason);
         if (r < 0) {
             log_line(LOG_ERR, "Descriptor %d (\"%s\", %s) %s.", fd, names ? names[i] : "unknown",
                      activation_describe(fd, address), reason);

@@ -7,12 +7,15 @@
  * is not understood must end the service and not be guessed at.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* What is served on a socket: its FileDescriptorName=, or echo where no role was named. */
+/* What is served on a socket: its FileDescriptorName=. */
 enum role {
-    ROLE_ECHO,
+    ROLE_ECHO,   /* what is received goes back */
+    ROLE_AUTH,   /* the same, for those whom the policy admits */
+    ROLE_WHOAMI, /* a client is told who it is, as far as the kernel says */
 };
 
 enum socket_kind {
@@ -34,10 +37,11 @@ enum { ACTIVATION_TEXT_MAX = 256 };
 /*
  * Examines FD, which systemd calls NAME (its FileDescriptorName=; NULL if it said none), and makes
  * it ready to be served: close-on-exec, not blocking where it listens, passed descriptors refused
- * where the kernel can (6.16). Returns 0, or a negative errno with the reason in REASON, as the end
- * of the sentence "Descriptor N …".
+ * where the kernel can (6.16). A socket whose name is no role has the role auth if there is a
+ * policy (HAS_POLICY), else echo. Returns 0, or a negative errno with the reason in REASON, as the
+ * end of the sentence "Descriptor N …".
  */
-int activation_examine(int fd, const char *name, struct activated *ret,
+int activation_examine(int fd, const char *name, bool has_policy, struct activated *ret,
                        char reason[static ACTIVATION_TEXT_MAX]);
 
 /*
@@ -45,10 +49,11 @@ int activation_examine(int fd, const char *name, struct activated *ret,
  * Returns how many there are, with an array for free(3) in RET; 0 if there are none; or a negative
  * errno, and the log has said which one is wrong and why.
  */
-int activation_collect(struct activated **ret);
+int activation_collect(bool has_policy, struct activated **ret);
 
 /* Where SOCKET is bound, for people: a path, "@abstract", "127.0.0.1:7", "[::1]:7". */
 const char *activation_describe(int fd, char text[static ACTIVATION_TEXT_MAX]);
 
-/* "stream", "seqpacket" or "datagram". */
+/* "stream", "seqpacket" or "datagram"; "echo", "auth" or "whoami". */
 const char *activation_type_name(int type);
+const char *activation_role_name(enum role role);

@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "transfer.h"
 #include "util.h"
 
 /* The rest of an answer, or one whole message, that waits for room. */
@@ -95,25 +96,6 @@ static void connection_fail(struct loop *loop, struct connection *connection, in
     connection_free(loop, connection);
 }
 
-/*
- * Sends without waiting. Returns how much the kernel took (all or nothing on seqpacket), or a
- * negative errno: -EAGAIN if it has no room now.
- */
-static ssize_t connection_send(const struct connection *connection, const char *data, size_t length)
-{
-    int fd = connection->watch.fd;
-    ssize_t n = send(fd, data, length, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-    if (n < 0 && errno == EMSGSIZE) {
-        /* The client has raised its SO_SNDBUF beyond this socket's; an accepted Unix socket starts
-         * with net.core.wmem_default. Raised as far as the client could, the message fits. */
-        const int size = (int)length;
-        (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-        n = send(fd, data, length, MSG_DONTWAIT | MSG_NOSIGNAL);
-    }
-    return n < 0 ? -errno : n;
-}
-
 /* Keeps what the client has not taken and waits for room instead of for more. */
 static int connection_owe(struct loop *loop, struct connection *connection, const char *data,
                           size_t length)
@@ -133,7 +115,8 @@ static int connection_owe(struct loop *loop, struct connection *connection, cons
 static int connection_pay(struct loop *loop, struct connection *connection)
 {
     struct owed *owed = connection->owed;
-    ssize_t n = connection_send(connection, owed->data + owed->sent, owed->length - owed->sent);
+    ssize_t n =
+        transfer_send(connection->watch.fd, owed->data + owed->sent, owed->length - owed->sent);
 
     if (n < 0) {
         return n == -EAGAIN ? 0 : (int)n;
@@ -147,41 +130,18 @@ static int connection_pay(struct loop *loop, struct connection *connection)
     return loop_rewatch(loop, &connection->watch, EVENTS_READING);
 }
 
-/*
- * Receives on seqpacket after the client has shut down its side. An empty message and the end both
- * make recv(2) return 0; but with SO_PASSCRED every message carries credentials and the end carries
- * none (measured on Linux 6.18; unix(7) says that it applies to each message received). The room
- * for control data is what the credentials need, so no descriptor can come in with them.
- *
- * Returns the length, or a negative errno: -ENODATA for the end.
- */
+/* Receives on seqpacket after the client has shut down its side; returns as
+ * transfer_receive_marked(). */
 static ssize_t receive_last(struct loop *loop, struct connection *connection)
 {
-    union {
-        char room[CMSG_SPACE(sizeof(struct ucred))];
-        struct cmsghdr align;
-    } control;
-    struct iovec data = {.iov_base = loop_slot(loop, 0), .iov_len = loop->slot_size};
-    struct msghdr message = {
-        .msg_iov = &data,
-        .msg_iovlen = 1,
-        .msg_control = &control,
-        .msg_controllen = sizeof(control),
-    };
-    const int on = 1;
-    ssize_t n;
-
     if (!connection->marks_messages) {
-        if (setsockopt(connection->watch.fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0) {
-            return -errno;
+        int r = transfer_mark(connection->watch.fd);
+        if (r < 0) {
+            return r;
         }
         connection->marks_messages = true;
     }
-    n = recvmsg(connection->watch.fd, &message, MSG_DONTWAIT | MSG_TRUNC);
-    if (n < 0) {
-        return -errno;
-    }
-    return n == 0 && message.msg_controllen == 0 ? -ENODATA : n;
+    return transfer_receive_marked(connection->watch.fd, loop_slot(loop, 0), loop->slot_size);
 }
 
 /*
@@ -231,7 +191,7 @@ static int connection_echo(struct loop *loop, struct connection *connection, uin
     counter_add(&loop->counters, COUNTER_MESSAGES, 1);
     counter_add(&loop->counters, COUNTER_BYTES, received);
 
-    sent = connection_send(connection, data, (size_t)received);
+    sent = transfer_send(connection->watch.fd, data, (size_t)received);
     if (sent == received) {
         return 0;
     }

@@ -19,7 +19,7 @@ enum { STREAM_READ_MAX = 64 * 1024 };
 struct connection {
     struct watch watch;
     int type;            /* SOCK_STREAM or SOCK_SEQPACKET */
-    bool marks_messages; /* SO_PASSCRED is on: see receive_last() */
+    bool marks_messages; /* transfer_mark() was called */
     struct owed *owed;   /* what the client has not taken yet, or NULL */
     struct connection *next;
     struct connection **link; /* what points at this one in the loop's list */

@@ -19,6 +19,9 @@ const char *counter_text(enum counter trouble)
         [COUNTER_OVERDUE] = "Datagrams dropped, the sender does not read its replies",
         [COUNTER_UNSENT] = "Datagrams dropped for want of memory or by an unexpected error",
         [COUNTER_LATE] = "Datagrams dropped at the stop, the sender had not read in time",
+        [COUNTER_UNJUDGED] =
+            "Datagrams dropped for want of a descriptor or memory to find out who sent them",
+        [COUNTER_AUDIT_LOST] = "Decisions not in the journal, they came faster than it could write",
     };
 
     return texts[trouble];

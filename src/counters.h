@@ -22,6 +22,8 @@ enum counter {
     COUNTER_ACCEPTED,
     COUNTER_MESSAGES, /* messages received; on a stream what one receive brings is one */
     COUNTER_BYTES,    /* in them */
+    COUNTER_DENIED,   /* clients and datagrams that the policy has refused */
+    COUNTER_TOLD,     /* clients that were told who they are */
 
     /* What went wrong, by reason. */
     COUNTER_REFUSED,     /* connections closed at once: connections-max */
@@ -37,6 +39,8 @@ enum counter {
     COUNTER_OVERDUE,     /* datagrams dropped: their sender had too many unread ones */
     COUNTER_UNSENT,      /* datagrams dropped for want of memory or by an unexpected error */
     COUNTER_LATE,        /* datagrams still owed at the stop */
+    COUNTER_UNJUDGED,    /* datagrams dropped, no descriptor or memory to find out who sent them */
+    COUNTER_AUDIT_LOST,  /* decisions not written to the journal, it could not keep up */
 
     COUNTER_MAX,
     COUNTER_FIRST_TROUBLE = COUNTER_REFUSED,

@@ -6,6 +6,9 @@
 #include <sys/epoll.h>
 #include <sys/un.h>
 
+#include "gate.h"
+#include "peer.h"
+#include "reception.h"
 #include "reply.h"
 #include "util.h"
 
@@ -14,25 +17,33 @@ enum {
     SEND_BUFFER = 128 * 1024 * 1024, /* what is asked for, as the kernel counts it */
 };
 
-/* Room for the sender's credentials and for nothing else: descriptors that it passes are discarded.
- */
-struct credentials_room {
-    _Alignas(struct cmsghdr) char bytes[CMSG_SPACE(sizeof(struct ucred))];
-};
-
 /* Received datagrams and the way back; as recvmmsg(2) fills it, sendmmsg(2) takes it. A message's
  * name is the address, that is the beginning, of one of the senders. */
 struct batch {
     struct mmsghdr messages[LOOP_SLOTS];
     struct iovec data[LOOP_SLOTS];
     struct sender senders[LOOP_SLOTS];
-    struct credentials_room credentials[LOOP_SLOTS];
+    struct peer_room control[LOOP_SLOTS];
 };
+
+/*
+ * How much room there is for control messages. The role echo has it for the credentials and for
+ * nothing else: descriptors that a client passes are discarded, where the kernel does not refuse
+ * them. Where there is room for more, reception_datagram() closes them.
+ */
+static size_t control_room(const struct datagram *datagram)
+{
+    if (datagram->role != ROLE_ECHO) {
+        return sizeof(struct peer_room);
+    }
+    return datagram->port == 0 ? CMSG_SPACE(sizeof(struct ucred)) : 0;
+}
 
 /* Receives a batch. Returns how many datagrams there are, 0 if none can be had now. */
 static unsigned receive_batch(const struct datagram *datagram, const struct loop *loop,
                               struct batch *batch)
 {
+    size_t room = control_room(datagram);
     int n;
 
     for (unsigned i = 0; i < LOOP_SLOTS; i++) {
@@ -42,8 +53,8 @@ static unsigned receive_batch(const struct datagram *datagram, const struct loop
             .msg_namelen = sizeof(batch->senders[i].address),
             .msg_iov = &batch->data[i],
             .msg_iovlen = 1,
-            .msg_control = datagram->port == 0 ? &batch->credentials[i] : NULL,
-            .msg_controllen = datagram->port == 0 ? sizeof(batch->credentials[i]) : 0,
+            .msg_control = room > 0 ? &batch->control[i] : NULL,
+            .msg_controllen = room,
         };
     }
     n = recvmmsg(datagram->watch.fd, batch->messages, LOOP_SLOTS, MSG_DONTWAIT, NULL);
@@ -54,6 +65,7 @@ static unsigned receive_batch(const struct datagram *datagram, const struct loop
 static struct sender *complete_sender(struct msghdr *message, size_t length)
 {
     struct sender *sender = message->msg_name;
+    /* The credentials come first (scm_recv() in Linux). */
     const struct cmsghdr *control = CMSG_FIRSTHDR(message);
     struct ucred credentials = {.uid = SENDER_UNKNOWN};
 
@@ -87,12 +99,19 @@ static unsigned keep_answerable(const struct datagram *datagram, struct loop *lo
         struct mmsghdr *message = &batch->messages[i];
         size_t length = message->msg_len;
         bool truncated = message->msg_hdr.msg_flags & MSG_TRUNC;
-        const struct sender *sender = complete_sender(&message->msg_hdr, length);
+        enum reception reception;
+        struct sender *sender;
 
         counter_add(&loop->counters, COUNTER_MESSAGES, 1);
         counter_add(&loop->counters, COUNTER_BYTES, (int64_t)length);
-        loop->slots_grown |= length > LOOP_SLOT_KEPT;
-        if (truncated) {
+        reception = reception_datagram(loop, datagram->role, &message->msg_hdr, &length);
+        loop->slots_grown |= message->msg_len > LOOP_SLOT_KEPT || length > LOOP_SLOT_KEPT;
+        sender = complete_sender(&message->msg_hdr, length);
+        sender->brief = reception == RECEPTION_ANSWER;
+        message->msg_len = (unsigned)length;
+        if (reception == RECEPTION_DROP) {
+            counter_add(&loop->counters, COUNTER_UNJUDGED, 1);
+        } else if (truncated && reception == RECEPTION_ECHO) {
             counter_add(&loop->counters, COUNTER_TOO_LARGE, 1);
         } else if (sender->size <= sizeof(sa_family_t)) {
             counter_add(&loop->counters, COUNTER_UNADDRESSED, 1);
@@ -123,7 +142,14 @@ static void datagram_ready(struct loop *loop, struct watch *watch, uint32_t even
     }
 }
 
-int datagram_init(struct datagram *datagram, struct loop *loop, int fd)
+int datagram_follow_policy(struct datagram *datagram, const struct loop *loop)
+{
+    /* For what is sent before this, the .socket unit has PassCredentials=. */
+    return peer_prepare_datagrams(datagram->watch.fd,
+                                  loop->gate ? gate_needs(loop->gate, datagram->role) : 0);
+}
+
+int datagram_init(struct datagram *datagram, struct loop *loop, const struct activated *socket)
 {
     union {
         struct sockaddr any;
@@ -131,9 +157,13 @@ int datagram_init(struct datagram *datagram, struct loop *loop, int fd)
         struct sockaddr_storage storage;
     } own = {.storage = {0}};
     socklen_t size = sizeof(own);
-    const int on = 1;
+    int fd = socket->fd;
+    int r;
 
-    *datagram = (struct datagram){.watch = {.ready = datagram_ready, .fd = fd}};
+    *datagram = (struct datagram){
+        .watch = {.ready = datagram_ready, .fd = fd},
+        .role = socket->role,
+    };
     debts_init(&datagram->debts);
     /* As much as is allowed. */
     (void)reply_enlarge(datagram, loop, SEND_BUFFER / 2);
@@ -145,9 +175,9 @@ int datagram_init(struct datagram *datagram, struct loop *loop, int fd)
     if (own.any.sa_family != AF_UNIX) {
         return 0;
     }
-    /* For what is sent before this, the .socket unit has PassCredentials=. */
-    if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0) {
-        return -errno;
+    r = datagram_follow_policy(datagram, loop);
+    if (r < 0) {
+        return r;
     }
     /* An address that fills its room has no null byte at its end; the union has. */
     return own.un.sun_path[0] == '\0' ? 0 : off_limits_add(&loop->off_limits, own.un.sun_path);

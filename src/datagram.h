@@ -8,12 +8,14 @@
 
 #include <netinet/in.h>
 
+#include "activation.h"
 #include "debt.h"
 #include "loop.h"
 
 struct datagram {
     struct watch watch;
     struct debts debts;
+    enum role role;
     in_port_t port;     /* of an internet socket, in network byte order; else 0 */
     bool wary;          /* probing who reads */
     size_t wary_until;  /* datagrams owed at which receiving pauses while probing */
@@ -24,10 +26,13 @@ struct datagram {
 };
 
 /*
- * Serves FD, a datagram socket that the caller keeps; a file that it is bound to is off limits for
- * replies from then on. Returns 0 or a negative errno.
+ * Serves a datagram socket whose descriptor the caller keeps; a file that it is bound to is off
+ * limits for replies from then on. Returns 0 or a negative errno.
  */
-int datagram_init(struct datagram *datagram, struct loop *loop, int fd);
+int datagram_init(struct datagram *datagram, struct loop *loop, const struct activated *socket);
+
+/* After another policy was put in force: has the kernel say what that asks for. */
+int datagram_follow_policy(struct datagram *datagram, const struct loop *loop);
 
 /* Begins to receive. Returns 0 or a negative errno. */
 int datagram_resume(struct datagram *datagram, struct loop *loop);

@@ -35,6 +35,16 @@ void log_set_level(int level)
     log_level = level;
 }
 
+bool log_wants(int priority)
+{
+    return priority <= log_level;
+}
+
+bool log_is_journal(void)
+{
+    return log_to_journal;
+}
+
 int log_level_parse(const char *text)
 {
     static const char *const names[] = {
@@ -62,7 +72,7 @@ void log_line(int priority, const char *format, ...)
     size_t length;
     va_list arguments;
 
-    if (priority > log_level) {
+    if (!log_wants(priority)) {
         return;
     }
     head = log_to_journal ? snprintf(line, sizeof(line), "<%d>", priority)

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "counters.h"
+#include "farewell.h"
 #include "sender.h"
 
 struct loop;
@@ -26,6 +27,7 @@ struct watch {
 };
 
 struct connection;
+struct gate;
 
 struct loop {
     int epoll_fd;
@@ -42,12 +44,14 @@ struct loop {
     bool slots_grown;       /* a message was larger than LOOP_SLOT_KEPT */
 
     struct connection *connections;
+    struct farewells farewells;
     uint64_t connections_max; /* more are refused */
     uint64_t connections_fit; /* more are left in the backlog */
     bool descriptor_freed;    /* a connection was closed since accepting paused */
     bool accept_failed; /* no descriptor or memory for another connection: accepting must pause */
     bool draining;      /* nothing new is taken on */
 
+    struct gate *gate;            /* NULL if every role is echo; the worker's */
     struct off_limits off_limits; /* sockets that get no replies to datagrams */
     struct counters counters;
 };

@@ -14,23 +14,11 @@
 #include "service.h"
 #include "util.h"
 
-/* Tells a mistake in a policy: FILE:LINE: "WORD" REASON. */
-static void report_mistake(void *context, unsigned line, const char *word, const char *reason)
-{
-    const char *file = context;
-
-    if (line == 0) {
-        log_line(LOG_ERR, "%s %s.", word, reason);
-    } else {
-        log_line(LOG_ERR, "%s:%u: \"%s\" %s.", file, line, word, reason);
-    }
-}
-
-static int check_policy(char *file)
+static int check_policy(const char *file)
 {
     struct policy *policy = NULL;
 
-    if (policy_load(file, &policy_names_of_host, report_mistake, file, &policy) < 0) {
+    if (policy_load_or_log(file, &policy) < 0) {
         return EX_CONFIG;
     }
     policy_print(policy, stdout);
@@ -42,6 +30,7 @@ int main(int argc, char **argv)
 {
     struct options options;
     CLEANUP(free_pointer) struct activated *sockets = NULL;
+    struct policy *policy = NULL;
     int n;
 
     log_open();
@@ -58,7 +47,7 @@ int main(int argc, char **argv)
         return check_policy(options.check_policy);
     }
 
-    n = activation_collect(&sockets);
+    n = activation_collect(options.policy != NULL, &sockets);
     if (n < 0) {
         return EX_CONFIG;
     }
@@ -68,5 +57,8 @@ int main(int argc, char **argv)
                           "systemd-socket-activate --listen=PATH uds-echod.");
         return EX_USAGE;
     }
-    return service_run(&options, sockets, (size_t)n) < 0 ? EX_OSERR : EX_OK;
+    if (options.policy && policy_load_or_log(options.policy, &policy) < 0) {
+        return EX_CONFIG;
+    }
+    return service_run(&options, sockets, (size_t)n, policy) < 0 ? EX_OSERR : EX_OK;
 }

@@ -23,6 +23,9 @@ static void print_help(void)
         "      --connections-max=N     Serve at most N connections at once\n"
         "                              (default: as many as the descriptor limit allows)\n"
         "      --exit-idle-time=SPAN   Exit after SPAN without a client (default: infinity)\n"
+        "      --policy=FILE           Admit clients of the role auth by the rules in FILE\n"
+        "      --check-policy=FILE     Say what the rules in FILE mean, or what is wrong with\n"
+        "                              them (exit status 78), and exit\n"
         "      --log-level=LEVEL       Log up to LEVEL: emerg to debug, or 0 to 7 (default: info)\n"
         "  -h, --help                  Show this help\n"
         "      --version               Show the version\n");
@@ -60,12 +63,13 @@ static enum options_verdict invalid(const char *option, const char *value, const
 
 enum options_verdict options_parse(int argc, char **argv, struct options *options)
 {
-    enum { CHECK_POLICY = 256, CONNECTIONS_MAX, EXIT_IDLE_TIME, LOG_LEVEL, VERSION };
+    enum { CHECK_POLICY = 256, CONNECTIONS_MAX, EXIT_IDLE_TIME, LOG_LEVEL, POLICY, VERSION };
     static const struct option known[] = {
         {"check-policy", required_argument, NULL, CHECK_POLICY},
         {"connections-max", required_argument, NULL, CONNECTIONS_MAX},
         {"exit-idle-time", required_argument, NULL, EXIT_IDLE_TIME},
         {"log-level", required_argument, NULL, LOG_LEVEL},
+        {"policy", required_argument, NULL, POLICY},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, VERSION},
         {NULL, 0, NULL, 0},
@@ -100,6 +104,9 @@ enum options_verdict options_parse(int argc, char **argv, struct options *option
                 return invalid("log-level", optarg,
                                "emerg, alert, crit, err, warning, notice, info, debug or 0 to 7");
             }
+            break;
+        case POLICY:
+            options->policy = optarg;
             break;
         case 'h':
             print_help();

@@ -8,7 +8,8 @@
 struct options {
     uint32_t connections_max; /* 0: as many as descriptors allow */
     uint64_t exit_idle_usec;  /* TIMESPAN_INFINITY: never */
-    char *check_policy;       /* the file to check instead of serving, or NULL */
+    const char *policy;       /* the file that says who may come in, or NULL */
+    const char *check_policy; /* the file to check instead of serving, or NULL */
     int log_level;            /* LOG_EMERG … LOG_DEBUG */
 };
 

@@ -32,6 +32,11 @@ void policy_free(struct policy *policy)
     free(policy);
 }
 
+size_t policy_size(const struct policy *policy)
+{
+    return policy->n_rules;
+}
+
 unsigned policy_needs(const struct policy *policy)
 {
     static const unsigned needs[SUBJECT_MAX] = {

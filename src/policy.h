@@ -79,8 +79,13 @@ int policy_parse(const char *text, size_t length, const struct policy_names *nam
 int policy_load(const char *path, const struct policy_names *names, policy_report report,
                 void *context, struct policy **ret);
 
+/* The same with the host's names; each mistake is a line in the log. */
+int policy_load_or_log(const char *path, struct policy **ret);
+
 /* NULL is fine. */
 void policy_free(struct policy *policy);
+
+size_t policy_size(const struct policy *policy);
 
 /* The set of enum policy_need. */
 unsigned policy_needs(const struct policy *policy);

@@ -1,20 +1,16 @@
 // SPDX-License-Identifier: MIT
 
-/* Reading a policy: the language of its file, who may write it, and names that become numbers. */
+/* Reading a policy: the language of its file, and names that become numbers. */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "policy.h"
 #include "policy_rules.h"
 #include "util.h"
-
-enum { FILE_MAX_BYTES = 1024 * 1024 };
 
 /* --- The host's names.
  * ------------------------------------------------------------------------------ */
@@ -297,72 +293,4 @@ int policy_parse(const char *text, size_t length, const struct policy_names *nam
     *ret = policy;
     policy = NULL;
     return 0;
-}
-
-/* Reads the whole file into *TEXT, for free(3). Returns its length or a negative errno. */
-static ssize_t read_file(FILE *file, char **text)
-{
-    char *buffer = malloc(FILE_MAX_BYTES + 1);
-    size_t length;
-
-    if (!buffer) {
-        return -ENOMEM;
-    }
-    length = fread(buffer, 1, FILE_MAX_BYTES + 1, file);
-    if (ferror(file) || length > FILE_MAX_BYTES) {
-        free(buffer);
-        return ferror(file) ? -EIO : -EFBIG;
-    }
-    *text = buffer;
-    return (ssize_t)length;
-}
-
-static void close_file(FILE **file)
-{
-    if (*file) {
-        (void)fclose(*file);
-    }
-}
-
-/* Reports that the file at PATH cannot be read because of ERROR, and returns that, negative. */
-static int unreadable(policy_report report, void *context, const char *path, int error)
-{
-    char reason[128];
-
-    snprintf(reason, sizeof(reason), "cannot be read: %s", strerror(error));
-    report(context, 0, path, reason);
-    return -error;
-}
-
-int policy_load(const char *path, const struct policy_names *names, policy_report report,
-                void *context, struct policy **ret)
-{
-    CLEANUP(close_file) FILE *file = fopen(path, "re");
-    CLEANUP(free_pointer) char *text = NULL;
-    struct stat status;
-    ssize_t length;
-    int r;
-
-    if (!file || fstat(fileno(file), &status) < 0) {
-        return unreadable(report, context, path, errno);
-    }
-    if (!S_ISREG(status.st_mode)) {
-        report(context, 0, path, "is not a regular file");
-        return -EINVAL;
-    }
-    if ((status.st_uid != 0 && status.st_uid != geteuid()) ||
-        (status.st_mode & (S_IWGRP | S_IWOTH))) {
-        report(context, 0, path, "may be written by others than root: chown root, chmod go-w");
-        return -EPERM;
-    }
-    length = read_file(file, &text);
-    if (length == -EFBIG) {
-        report(context, 0, path, "is larger than 1 MiB");
-        return -EFBIG;
-    }
-    if (length < 0) {
-        return unreadable(report, context, path, (int)-length);
-    }
-    r = policy_parse(text, (size_t)length, names, report, context, ret);
-    return r == -ENOMEM ? unreadable(report, context, path, ENOMEM) : r;
 }

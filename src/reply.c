@@ -186,9 +186,13 @@ static void watch_unread(struct datagram *datagram, struct loop *loop, size_t by
 
 static void owe(struct datagram *datagram, struct loop *loop, const struct mmsghdr *message)
 {
+    const struct sender *sender = sender_of(message);
     size_t before = datagram->debts.datagrams;
-    int r = debts_add(&datagram->debts, sender_of(message), message->msg_hdr.msg_iov->iov_base,
-                      message->msg_hdr.msg_iov->iov_len, loop_now());
+    bool enough = sender->brief && (debts_owed_to(&datagram->debts, sender) ||
+                                    datagram->debts.senders >= DEBT_SENDERS / 2);
+    int r = enough ? -ENOBUFS
+                   : debts_add(&datagram->debts, sender, message->msg_hdr.msg_iov->iov_base,
+                               message->msg_hdr.msg_iov->iov_len, loop_now());
 
     if (r < 0) {
         count_unanswered(loop, -r);

@@ -11,9 +11,14 @@
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
+#include <time.h>
 
 #include "counters.h"
+#include "journal.h"
 #include "log.h"
+#include "loop.h"
+#include "outlook.h"
+#include "status.h"
 #include "timespan.h"
 #include "util.h"
 #include "worker.h"
@@ -23,21 +28,20 @@ enum {
     STATUS_USEC = 1000 * 1000,       /* STATUS= changes at most this often */
     TROUBLE_USEC = 10 * 1000 * 1000, /* a trouble of one kind is logged at most this often */
     DESCRIPTORS_RESERVED = 32,       /* not for connections: epoll, event, log, sockets … */
+    DESCRIPTORS_FOR_POLICY = FAREWELLS_MAX + 2 * LOOP_SLOTS, /* and the senders' pidfds */
 };
 
 struct service {
     sd_event *event;
     sd_event_source *status_timer;
     struct worker *worker;
-    bool stopping;       /* a signal asked for it */
-    bool activity_asked; /* nothing had changed at the last look */
-    uint64_t messages_shown;
-    uint64_t connected_shown;
-    uint64_t owed_shown;
-    struct {
-        uint64_t count; /* how many have been logged */
-        uint64_t at;    /* when; CLOCK_MONOTONIC in microseconds */
-    } logged[COUNTER_MAX];
+    const char *policy_file; /* or NULL */
+    uint64_t policies;       /* how many new ones the worker was given */
+    bool reloading;          /* the last of these is not in force yet */
+    bool reload_again;       /* and another reload was asked for */
+    bool stopping;           /* a signal asked for it */
+    bool activity_asked;     /* nothing had changed at the last look */
+    struct status status;
 };
 
 static void service_deinit(struct service *service)
@@ -46,60 +50,6 @@ static void service_deinit(struct service *service)
     sd_event_unref(service->event);
     worker_free(service->worker);
     *service = (struct service){0};
-}
-
-static void show_status(struct service *service)
-{
-    const struct counters *counters = worker_counters(service->worker);
-    uint64_t connected = counter_get(counters, COUNTER_CONNECTED);
-    uint64_t messages = counter_get(counters, COUNTER_MESSAGES);
-    uint64_t owed = counter_get(counters, COUNTER_OWED);
-    char waiting[64] = "";
-
-    service->connected_shown = connected;
-    service->messages_shown = messages;
-    service->owed_shown = owed;
-    if (owed > 0) {
-        snprintf(waiting, sizeof(waiting), "; %" PRIu64 " datagram%s wait%s to be read", owed,
-                 owed == 1 ? "" : "s", owed == 1 ? "s" : "");
-    }
-    (void)sd_notifyf(
-        0, "STATUS=Echoing: %" PRIu64 " connection%s now, %" PRIu64 " message%s so far%s.",
-        connected, connected == 1 ? "" : "s", messages, messages == 1 ? "" : "s", waiting);
-}
-
-/* What a client alone brought about is for those who look for it. */
-static int trouble_priority(enum counter trouble)
-{
-    return trouble == COUNTER_ABANDONED ? LOG_DEBUG : LOG_NOTICE;
-}
-
-/*
- * Logs each kind of trouble that there has been since it was last logged. Returns whether one had
- * to be left for later. FINAL: now or never.
- */
-static bool log_troubles(struct service *service, uint64_t now, bool final)
-{
-    const struct counters *counters = worker_counters(service->worker);
-    bool left = false;
-
-    for (enum counter trouble = COUNTER_FIRST_TROUBLE; trouble < COUNTER_MAX; trouble++) {
-        uint64_t count = counter_get(counters, trouble);
-        uint64_t news = count - service->logged[trouble].count;
-        if (news == 0) {
-            continue;
-        }
-        if (!final && service->logged[trouble].count > 0 &&
-            now - service->logged[trouble].at < TROUBLE_USEC) {
-            left = true;
-            continue;
-        }
-        service->logged[trouble].count = count;
-        service->logged[trouble].at = now;
-        log_line(trouble_priority(trouble), "%s: %" PRIu64 ", %" PRIu64 " in all.",
-                 counter_text(trouble), news, count);
-    }
-    return left;
 }
 
 static int look_in(const struct service *service, uint64_t usec)
@@ -118,15 +68,13 @@ static int on_status_timer(sd_event_source *source, uint64_t due, void *userdata
 {
     struct service *service = userdata;
     const struct counters *counters = worker_counters(service->worker);
-    bool changed = counter_get(counters, COUNTER_MESSAGES) != service->messages_shown ||
-                   counter_get(counters, COUNTER_CONNECTED) != service->connected_shown ||
-                   counter_get(counters, COUNTER_OWED) != service->owed_shown;
+    bool changed = status_look(&service->status, counters);
 
     if (changed && !service->stopping) {
-        show_status(service);
+        status_show(&service->status);
     }
     (void)source;
-    if (log_troubles(service, due, false)) {
+    if (status_log_troubles(&service->status, counters, due, false)) {
         changed = true;
     }
     if (changed) {
@@ -141,6 +89,71 @@ static int on_status_timer(sd_event_source *source, uint64_t due, void *userdata
     return 0;
 }
 
+static void log_decisions(const struct service *service)
+{
+    struct audit_record record;
+
+    while (worker_read_audit(service->worker, &record)) {
+        journal_write(&record);
+    }
+}
+
+/*
+ * Reads the policy again and hands it to the worker, if there is nothing wrong with it. The service
+ * manager is told of the beginning and the end, which is when the worker has it (sd_notify(3)).
+ */
+static void reload(struct service *service)
+{
+    struct policy *policy = NULL;
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
+                     (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+    if (policy_load_or_log(service->policy_file, &policy) < 0) {
+        log_line(LOG_ERR, "Reload failed: the policy that was in force stays in force.");
+        (void)sd_notify(0, "READY=1");
+        return;
+    }
+    log_line(LOG_INFO, "Reloading: %zu rule%s in %s.", policy_size(policy),
+             policy_size(policy) == 1 ? "" : "s", service->policy_file);
+    outlook_tell(policy_needs(policy));
+    service->policies++;
+    service->reloading = true;
+    worker_set_policy(service->worker, policy);
+}
+
+static void finish_reload(struct service *service)
+{
+    if (!service->reloading || worker_policies(service->worker) != service->policies) {
+        return;
+    }
+    service->reloading = false;
+    if (service->reload_again) {
+        service->reload_again = false;
+        reload(service);
+        return;
+    }
+    (void)sd_notify(0, "READY=1");
+}
+
+static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+    struct service *service = userdata;
+
+    (void)source;
+    (void)info;
+    if (service->stopping) {
+        return 0;
+    }
+    if (service->reloading) {
+        service->reload_again = true;
+    } else {
+        reload(service);
+    }
+    return 0;
+}
+
 static int on_worker_event(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
     struct service *service = userdata;
@@ -149,6 +162,8 @@ static int on_worker_event(sd_event_source *source, int fd, uint32_t revents, vo
     (void)fd;
     (void)revents;
     worker_clear_event(service->worker);
+    log_decisions(service);
+    finish_reload(service);
     if (worker_stopped(service->worker)) {
         return sd_event_exit(service->event, 0);
     }
@@ -169,11 +184,15 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
     return 0;
 }
 
-static int block_signals(void)
+/* SIGHUP ends a service that has nothing to read again, as it would any program. */
+static int block_signals(bool reloads)
 {
     sigset_t signals;
 
     sigemptyset(&signals);
+    if (reloads) {
+        sigaddset(&signals, SIGHUP);
+    }
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     return sigprocmask(SIG_BLOCK, &signals, NULL) < 0 ? -errno : 0;
@@ -186,6 +205,8 @@ static int service_listen(struct service *service)
     if ((r = sd_event_new(&service->event)) < 0 ||
         (r = sd_event_add_signal(service->event, NULL, SIGTERM, on_signal, service)) < 0 ||
         (r = sd_event_add_signal(service->event, NULL, SIGINT, on_signal, service)) < 0 ||
+        (service->policy_file &&
+         (r = sd_event_add_signal(service->event, NULL, SIGHUP, on_hangup, service)) < 0) ||
         (r = sd_event_add_io(service->event, NULL, worker_event_fd(service->worker), EPOLLIN,
                              on_worker_event, service)) < 0 ||
         (r = sd_event_add_time_relative(service->event, &service->status_timer, CLOCK_MONOTONIC,
@@ -200,10 +221,10 @@ static int service_listen(struct service *service)
  * How many connections there are descriptors for, besides those that the daemon needs for itself,
  * now or in a moment (sd_notify(3) opens a socket each time).
  */
-static uint64_t find_connections_fit(size_t n_sockets)
+static uint64_t find_connections_fit(size_t n_sockets, bool has_policy)
 {
     struct rlimit limit;
-    rlim_t reserved = DESCRIPTORS_RESERVED + n_sockets;
+    rlim_t reserved = DESCRIPTORS_RESERVED + n_sockets + (has_policy ? DESCRIPTORS_FOR_POLICY : 0);
 
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
         limit.rlim_cur = limit.rlim_max = 1024;
@@ -220,10 +241,16 @@ static uint64_t find_connections_fit(size_t n_sockets)
 
 static void log_sockets(const struct activated *sockets, size_t n_sockets)
 {
+    static const char *const does[] = {
+        [ROLE_ECHO] = "Echoing on",
+        [ROLE_AUTH] = "Echoing to those whom the policy admits on",
+        [ROLE_WHOAMI] = "Telling clients who they are on",
+    };
+
     for (size_t i = 0; i < n_sockets; i++) {
         char address[ACTIVATION_TEXT_MAX];
-        log_line(LOG_INFO, "Echoing on %s (%s%s).", activation_describe(sockets[i].fd, address),
-                 activation_type_name(sockets[i].type),
+        log_line(LOG_INFO, "%s %s (%s%s).", does[sockets[i].role],
+                 activation_describe(sockets[i].fd, address), activation_type_name(sockets[i].type),
                  sockets[i].kind == SOCKET_CONNECTED ? ", one connection" : "");
     }
 }
@@ -237,16 +264,33 @@ static void log_end(const struct service *service)
              counter_get(counters, COUNTER_MESSAGES));
 }
 
-int service_run(const struct options *options, const struct activated *sockets, size_t n_sockets)
+static bool any_echoes(const struct activated *sockets, size_t n_sockets)
 {
-    CLEANUP(service_deinit) struct service service = {0};
-    uint64_t fit = find_connections_fit(n_sockets);
+    for (size_t i = 0; i < n_sockets; i++) {
+        if (sockets[i].role != ROLE_WHOAMI) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int service_run(const struct options *options, const struct activated *sockets, size_t n_sockets,
+                struct policy *policy)
+{
+    CLEANUP(service_deinit)
+    struct service service = {
+        .policy_file = options->policy,
+        .status = {.echoes = any_echoes(sockets, n_sockets)},
+    };
+    unsigned needs = policy ? policy_needs(policy) : 0;
+    uint64_t fit = find_connections_fit(n_sockets, policy);
     const struct worker_config config = {
         .sockets = sockets,
         .n_sockets = n_sockets,
         .connections_max = options->connections_max > 0 ? options->connections_max : fit,
         .connections_fit = fit,
         .exit_idle_usec = options->exit_idle_usec,
+        .policy = policy,
     };
     int r;
 
@@ -257,14 +301,19 @@ int service_run(const struct options *options, const struct activated *sockets, 
                  "connections beyond %" PRIu64 " wait to be accepted.",
                  options->connections_max, fit);
     }
-    if ((r = block_signals()) < 0 || (r = worker_new(&config, &service.worker)) < 0 ||
-        (r = service_listen(&service)) < 0 || (r = worker_start(service.worker)) < 0) {
+    if ((r = block_signals(options->policy)) < 0 ||
+        (r = worker_new(&config, &service.worker)) < 0 || (r = service_listen(&service)) < 0 ||
+        (r = worker_start(service.worker)) < 0) {
         log_line(LOG_ERR, "Serving could not begin: %s.", strerror(-r));
         return r;
     }
 
     log_sockets(sockets, n_sockets);
-    show_status(&service);
+    if (policy) {
+        outlook_tell(needs);
+    }
+    (void)status_look(&service.status, worker_counters(service.worker));
+    status_show(&service.status);
     (void)sd_notify(0, "READY=1");
     r = sd_event_loop(service.event);
     if (r < 0) {
@@ -272,7 +321,8 @@ int service_run(const struct options *options, const struct activated *sockets, 
         return r;
     }
     (void)sd_notify(0, "STOPPING=1");
-    (void)log_troubles(&service, 0, true);
+    log_decisions(&service);
+    (void)status_log_troubles(&service.status, worker_counters(service.worker), 0, true);
     log_end(&service);
     return 0;
 }

@@ -11,12 +11,10 @@
 #include "acceptor.h"
 #include "connection.h"
 #include "datagram.h"
+#include "gate.h"
+#include "reception.h"
 #include "reply.h"
 #include "util.h"
-
-/* Accepting is tried again after this long even if no own descriptor became free: what is missing
- * may be the host's. */
-enum { ACCEPT_PAUSE_USEC = 1000 * 1000 };
 
 /* How long clients have, at the stop, to read what is owed to them. */
 enum { DRAIN_USEC = 5 * 1000 * 1000 };
@@ -26,51 +24,27 @@ struct worker {
     pthread_t thread;
     bool thread_runs;
 
-    struct acceptor *acceptors;
+    struct acceptors acceptors;
     struct datagram *datagrams;
     uint64_t exit_idle_usec;
-    uint64_t accept_at; /* when paused accepting is resumed; UINT64_MAX while it is not paused */
     uint64_t drain_until;
 
     /* Between the planes. */
     struct watch command; /* an eventfd: look at what is asked for */
     int event_fd;
+    _Atomic(struct policy *) policy_next; /* to be put in force, or NULL */
+    _Atomic uint64_t policies;
     atomic_bool drain_asked;
     atomic_bool activity_asked;
     atomic_bool stopped;
 };
 
-static void pause_accepting(struct worker *worker)
+static void raise_event(int fd)
 {
-    for (struct acceptor *acceptor = worker->acceptors; acceptor; acceptor = acceptor->next) {
-        acceptor_pause(acceptor, &worker->loop);
-    }
-}
+    const uint64_t one = 1;
 
-/* Pauses accepting when it cannot go on, and resumes when it may. */
-static void regulate_accepting(struct worker *worker)
-{
-    struct loop *loop = &worker->loop;
-
-    if (loop->accept_failed) {
-        loop->accept_failed = false;
-        counter_add(&loop->counters, COUNTER_PAUSED, 1);
-        worker->accept_at = loop_now() + ACCEPT_PAUSE_USEC;
-        pause_accepting(worker);
-    }
-    if (worker->accept_at != UINT64_MAX &&
-        (loop->descriptor_freed || loop_now() >= worker->accept_at)) {
-        worker->accept_at = UINT64_MAX;
-        loop->descriptor_freed = false;
-        for (struct acceptor *acceptor = worker->acceptors; acceptor; acceptor = acceptor->next) {
-            if (acceptor_resume(acceptor, loop) < 0) {
-                /* The kernel has no memory to watch it: all over again, after a while. */
-                worker->accept_at = loop_now() + ACCEPT_PAUSE_USEC;
-                pause_accepting(worker);
-                return;
-            }
-        }
-    }
+    /* An eventfd takes it, or is readable already. */
+    (void)!write(fd, &one, sizeof(one));
 }
 
 static void pay_debts(struct worker *worker)
@@ -87,14 +61,38 @@ static void pay_debts(struct worker *worker)
 
 static bool is_idle(const struct worker *worker)
 {
-    return !worker->loop.connections && counter_get(&worker->loop.counters, COUNTER_OWED) == 0;
+    return !worker->loop.connections && !worker->loop.farewells.first &&
+           counter_get(&worker->loop.counters, COUNTER_OWED) == 0;
+}
+
+/* Writes to the audit what is due. */
+static void keep_audit(struct worker *worker, bool final)
+{
+    struct gate *gate = worker->loop.gate;
+
+    if (!gate) {
+        return;
+    }
+    if (final || audit_deadline(gate_audit(gate)) <= loop_now()) {
+        unsigned dropped = audit_flush(gate_audit(gate), loop_now(), final);
+        counter_add(&worker->loop.counters, COUNTER_AUDIT_LOST, dropped);
+    }
+    if (audit_has_news(gate_audit(gate))) {
+        raise_event(worker->event_fd);
+    }
 }
 
 /* When something has to be done though no event comes: CLOCK_MONOTONIC, or UINT64_MAX. */
 static uint64_t next_deadline(const struct worker *worker)
 {
-    uint64_t until = worker->loop.draining ? worker->drain_until : worker->accept_at;
+    uint64_t until = worker->loop.draining ? worker->drain_until : worker->acceptors.resume_at;
 
+    if (worker->loop.gate && audit_deadline(gate_audit(worker->loop.gate)) < until) {
+        until = audit_deadline(gate_audit(worker->loop.gate));
+    }
+    if (farewell_deadline(&worker->loop.farewells) < until) {
+        until = farewell_deadline(&worker->loop.farewells);
+    }
     for (const struct datagram *datagram = worker->datagrams; datagram; datagram = datagram->next) {
         if (datagram->debts.retry_at < until) {
             until = datagram->debts.retry_at;
@@ -131,10 +129,7 @@ static void begin_drain(struct worker *worker)
 
     loop->draining = true;
     worker->drain_until = loop_now() + DRAIN_USEC;
-    if (worker->accept_at == UINT64_MAX) {
-        pause_accepting(worker);
-    }
-    worker->accept_at = UINT64_MAX;
+    acceptors_stop(&worker->acceptors, loop);
     for (struct datagram *datagram = worker->datagrams; datagram; datagram = datagram->next) {
         datagram_pause(datagram, loop);
     }
@@ -142,6 +137,7 @@ static void begin_drain(struct worker *worker)
          connection = connection->next) {
         connection_drain(connection);
     }
+    farewell_end_due(loop, UINT64_MAX);
 }
 
 /*
@@ -154,18 +150,25 @@ static bool is_through(const struct worker *worker, bool idled)
     if (worker->loop.draining) {
         return is_idle(worker) || loop_now() >= worker->drain_until;
     }
-    if (!worker->acceptors && !worker->datagrams) {
+    if (!worker->acceptors.first && !worker->datagrams) {
         return is_idle(worker); /* nobody can come after the connection that was passed */
     }
     return idled;
 }
 
-static void raise_event(int fd)
+static void take_policy(struct worker *worker)
 {
-    const uint64_t one = 1;
+    struct policy *policy = atomic_exchange(&worker->policy_next, NULL);
 
-    /* An eventfd takes it, or is readable already. */
-    (void)!write(fd, &one, sizeof(one));
+    if (!policy) {
+        return;
+    }
+    gate_set_policy(worker->loop.gate, policy);
+    for (struct datagram *datagram = worker->datagrams; datagram; datagram = datagram->next) {
+        (void)datagram_follow_policy(datagram, &worker->loop);
+    }
+    atomic_fetch_add(&worker->policies, 1);
+    raise_event(worker->event_fd);
 }
 
 static void take_command(struct loop *loop, struct watch *watch, uint32_t events)
@@ -175,6 +178,7 @@ static void take_command(struct loop *loop, struct watch *watch, uint32_t events
 
     (void)events;
     (void)!read(watch->fd, &count, sizeof(count));
+    take_policy(worker);
     if (atomic_load(&worker->drain_asked) && !loop->draining) {
         begin_drain(worker);
     }
@@ -189,6 +193,7 @@ static void drop_rest(struct worker *worker)
         counter_add(&loop->counters, COUNTER_UNFINISHED, 1);
         connection_free(loop, loop->connections);
     }
+    farewell_end_due(loop, UINT64_MAX);
     for (struct datagram *datagram = worker->datagrams; datagram; datagram = datagram->next) {
         datagram_drop(datagram, loop);
     }
@@ -202,15 +207,20 @@ static void *worker_run(void *argument)
     while (!is_through(worker, idled)) {
         idled = serve(worker);
         if (!worker->loop.draining) {
-            regulate_accepting(worker);
+            acceptors_regulate(&worker->acceptors, &worker->loop);
         }
         pay_debts(worker);
+        if (worker->loop.farewells.first) {
+            farewell_end_due(&worker->loop, loop_now());
+        }
+        keep_audit(worker, false);
         if (atomic_load_explicit(&worker->activity_asked, memory_order_relaxed)) {
             atomic_store(&worker->activity_asked, false);
             raise_event(worker->event_fd);
         }
     }
     drop_rest(worker);
+    keep_audit(worker, true);
     atomic_store(&worker->stopped, true);
     raise_event(worker->event_fd);
     return NULL;
@@ -218,32 +228,27 @@ static void *worker_run(void *argument)
 
 static int add_socket(struct worker *worker, const struct activated *socket)
 {
-    struct acceptor *acceptor;
     struct datagram *datagram;
     int r;
 
+    if (socket->role != ROLE_ECHO && !worker->loop.gate) {
+        return -EINVAL;
+    }
     switch (socket->kind) {
     case SOCKET_LISTENING:
-        acceptor = malloc(sizeof(*acceptor));
-        if (!acceptor) {
-            return -ENOMEM;
-        }
-        acceptor_init(acceptor, socket->fd, socket->type);
-        acceptor->next = worker->acceptors;
-        worker->acceptors = acceptor;
-        return acceptor_resume(acceptor, &worker->loop);
+        return acceptors_add(&worker->acceptors, &worker->loop, socket);
     case SOCKET_DATAGRAM:
         datagram = malloc(sizeof(*datagram));
         if (!datagram) {
             return -ENOMEM;
         }
-        r = datagram_init(datagram, &worker->loop, socket->fd);
+        r = datagram_init(datagram, &worker->loop, socket);
         datagram->next = worker->datagrams;
         worker->datagrams = datagram;
         return r < 0 ? r : datagram_resume(datagram, &worker->loop);
     case SOCKET_CONNECTED:
         counter_add(&worker->loop.counters, COUNTER_ACCEPTED, 1);
-        return connection_new(&worker->loop, socket->fd, socket->type);
+        return reception_connection(&worker->loop, socket->role, socket->fd, socket->type);
     }
     return -EINVAL;
 }
@@ -255,11 +260,16 @@ static int worker_init(struct worker *worker, const struct worker_config *config
 
     *worker = (struct worker){
         .exit_idle_usec = config->exit_idle_usec,
-        .accept_at = UINT64_MAX,
+        .acceptors = {.resume_at = UINT64_MAX},
         .command = {.ready = take_command, .fd = -1},
         .event_fd = -1,
     };
     r = loop_init(&worker->loop, config->connections_max, config->connections_fit);
+    if (r < 0) {
+        policy_free(config->policy);
+        return r;
+    }
+    r = config->policy ? gate_new(config->policy, &worker->loop.gate) : 0;
     if (r < 0) {
         return r;
     }
@@ -288,6 +298,7 @@ int worker_new(const struct worker_config *config, struct worker **ret)
     int r;
 
     if (!worker) {
+        policy_free(config->policy);
         return -ENOMEM;
     }
     r = worker_init(worker, config);
@@ -317,16 +328,14 @@ void worker_free(struct worker *worker)
         pthread_join(worker->thread, NULL);
     }
     drop_rest(worker);
-    while (worker->acceptors) {
-        struct acceptor *acceptor = worker->acceptors;
-        worker->acceptors = acceptor->next;
-        free(acceptor);
-    }
+    acceptors_deinit(&worker->acceptors);
     while (worker->datagrams) {
         struct datagram *datagram = worker->datagrams;
         worker->datagrams = datagram->next;
         free(datagram);
     }
+    gate_free(worker->loop.gate);
+    policy_free(atomic_load(&worker->policy_next));
     fd_close(&worker->command.fd);
     fd_close(&worker->event_fd);
     loop_deinit(&worker->loop);
@@ -337,6 +346,24 @@ void worker_drain(struct worker *worker)
 {
     atomic_store(&worker->drain_asked, true);
     raise_event(worker->command.fd);
+}
+
+void worker_set_policy(struct worker *worker, struct policy *policy)
+{
+    struct policy *before = atomic_exchange(&worker->policy_next, policy);
+
+    policy_free(before); /* the worker has not come to it */
+    raise_event(worker->command.fd);
+}
+
+uint64_t worker_policies(const struct worker *worker)
+{
+    return atomic_load(&worker->policies);
+}
+
+bool worker_read_audit(struct worker *worker, struct audit_record *record)
+{
+    return worker->loop.gate && audit_read(gate_audit(worker->loop.gate), record);
 }
 
 int worker_event_fd(const struct worker *worker)

@@ -12,7 +12,9 @@
 #include <stdint.h>
 
 #include "activation.h"
+#include "audit.h"
 #include "counters.h"
+#include "policy.h"
 
 struct worker;
 
@@ -22,6 +24,8 @@ struct worker_config {
     uint64_t connections_max; /* more are refused */
     uint64_t connections_fit; /* more wait until there are descriptors for them */
     uint64_t exit_idle_usec;  /* stop after this long with nobody connected and nothing owed */
+    struct policy *policy;    /* for the roles that take one; the worker's from then on, also if
+                                 worker_new() fails. Or NULL */
 };
 
 /*
@@ -39,7 +43,19 @@ void worker_free(struct worker *worker);
  */
 void worker_drain(struct worker *worker);
 
-/* Becomes readable when the worker has stopped, or has done something after worker_ask_activity().
+/*
+ * Has the worker, which was made with a policy, put POLICY in force, which it takes over.
+ * worker_policies() tells how many it has put in force so since the start.
+ */
+void worker_set_policy(struct worker *worker, struct policy *policy);
+uint64_t worker_policies(const struct worker *worker);
+
+/* Takes out the oldest record of what was decided on a client. Returns whether there was one. */
+bool worker_read_audit(struct worker *worker, struct audit_record *record);
+
+/*
+ * Becomes readable when the worker has stopped, has put a policy in force, has written to the
+ * audit, or has done something after worker_ask_activity().
  */
 int worker_event_fd(const struct worker *worker);
 void worker_clear_event(struct worker *worker);

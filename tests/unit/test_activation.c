@@ -13,6 +13,7 @@
 #include "util.h"
 
 static char reason[ACTIVATION_TEXT_MAX];
+static bool has_policy; /* what the daemon was given in this test */
 
 /* A Unix socket with an address that the kernel chooses (autobind, unix(7)). */
 static int bound_socket(int type)
@@ -48,7 +49,7 @@ static void assert_served(int fd, const char *name, enum socket_kind kind, int t
 {
     struct activated socket;
 
-    if (activation_examine(fd, name, &socket, reason) != 0) {
+    if (activation_examine(fd, name, has_policy, &socket, reason) != 0) {
         fail_msg("descriptor named %s: %s", name, reason);
     }
     assert_int_equal(socket.fd, fd);
@@ -64,7 +65,7 @@ static void assert_refused(int fd, const char *name, int error, const char *beca
     struct activated socket;
 
     reason[0] = '\0';
-    assert_int_equal(activation_examine(fd, name, &socket, reason), error);
+    assert_int_equal(activation_examine(fd, name, has_policy, &socket, reason), error);
     if (!strstr(reason, because)) {
         fail_msg("the reason is \"%s\" and does not say \"%s\"", reason, because);
     }
@@ -98,12 +99,55 @@ static void names_that_systemd_gives_by_itself_mean_echo(void **state)
 
 static void a_name_that_is_no_role_is_refused(void **state)
 {
-    static const char *const names[] = {"auth", "whoami", "metrics", "Echo", "echo2", "socket"};
+    static const char *const names[] = {"metrics", "Echo", "Auth", "echo2", "socket"};
 
     (void)state;
     for (size_t i = 0; i < ELEMENTS(names); i++) {
         assert_refused(listening_socket(SOCK_STREAM), names[i], -EINVAL, "no role");
     }
+}
+
+static void assert_role(const char *name, enum role role)
+{
+    struct activated socket;
+    int fd = listening_socket(SOCK_SEQPACKET);
+
+    assert_int_equal(activation_examine(fd, name, has_policy, &socket, reason), 0);
+    assert_int_equal(socket.role, role);
+    close(fd);
+}
+
+static void with_a_policy_what_has_no_name_is_guarded(void **state)
+{
+    static const char *const names[] = {"my.socket", "connection", "unknown", ""};
+
+    (void)state;
+    has_policy = true;
+    for (size_t i = 0; i < ELEMENTS(names); i++) {
+        assert_role(names[i], ROLE_AUTH);
+    }
+    assert_role(NULL, ROLE_AUTH);
+    assert_role("auth", ROLE_AUTH);
+    assert_role("whoami", ROLE_WHOAMI);
+    assert_role("echo", ROLE_ECHO);
+    has_policy = false;
+}
+
+static void a_role_that_takes_a_policy_is_refused_without_one(void **state)
+{
+    (void)state;
+    assert_refused(listening_socket(SOCK_STREAM), "auth", -EINVAL, "--policy=");
+    assert_refused(bound_socket(SOCK_DGRAM), "whoami", -EINVAL, "--policy=");
+}
+
+static void where_the_kernel_does_not_say_who_a_client_is_nobody_is_authenticated(void **state)
+{
+    (void)state;
+    has_policy = true;
+    assert_refused(internet_socket(SOCK_DGRAM), "auth", -EPROTONOSUPPORT, "Unix socket");
+    assert_refused(internet_socket(SOCK_DGRAM), "my.socket", -EPROTONOSUPPORT, "role auth");
+    assert_refused(internet_socket(SOCK_STREAM), "whoami", -EPROTONOSUPPORT, "role whoami");
+    has_policy = false;
 }
 
 static void what_cannot_be_served_is_refused(void **state)
@@ -123,7 +167,7 @@ static void a_listener_does_not_block(void **state)
     struct activated socket;
 
     (void)state;
-    assert_int_equal(activation_examine(fd, "echo", &socket, reason), 0);
+    assert_int_equal(activation_examine(fd, "echo", false, &socket, reason), 0);
     assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
     close(fd);
 }
@@ -158,6 +202,9 @@ int main(void)
         cmocka_unit_test(sockets_of_each_kind_are_served),
         cmocka_unit_test(names_that_systemd_gives_by_itself_mean_echo),
         cmocka_unit_test(a_name_that_is_no_role_is_refused),
+        cmocka_unit_test(with_a_policy_what_has_no_name_is_guarded),
+        cmocka_unit_test(a_role_that_takes_a_policy_is_refused_without_one),
+        cmocka_unit_test(where_the_kernel_does_not_say_who_a_client_is_nobody_is_authenticated),
         cmocka_unit_test(what_cannot_be_served_is_refused),
         cmocka_unit_test(a_listener_does_not_block),
         cmocka_unit_test(addresses_are_described_for_people),

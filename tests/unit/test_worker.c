@@ -39,7 +39,7 @@ static void serve(struct served *served, int type, uint64_t connections_max,
     assert_int_equal(bind(fd, (struct sockaddr *)&served->address, sizeof(sa_family_t)), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&served->address, &served->size), 0);
     assert_int_equal(type == SOCK_DGRAM ? 0 : listen(fd, 100), 0);
-    assert_int_equal(activation_examine(fd, "echo", &served->socket, reason), 0);
+    assert_int_equal(activation_examine(fd, "echo", false, &served->socket, reason), 0);
     assert_int_equal(worker_new(&config, &served->worker), 0);
     assert_int_equal(worker_start(served->worker), 0);
 }
@@ -152,7 +152,7 @@ static void a_connection_that_is_passed_is_served_to_its_end(void **state)
 
     (void)state;
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-    assert_int_equal(activation_examine(pair[0], "connection", &served.socket, reason), 0);
+    assert_int_equal(activation_examine(pair[0], "connection", false, &served.socket, reason), 0);
     assert_int_equal(worker_new(&config, &served.worker), 0);
     assert_int_equal(worker_start(served.worker), 0);
     assert_echoed(pair[1], "hello");

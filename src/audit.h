@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+/*
+ * What was decided on whom, on its way from the worker, which must not log, to the control plane,
+ * which does: a ring of records with one writer and one reader.
+ *
+ * A client can bring about decisions as fast as it can connect. So the worker writes at most
+ * AUDIT_BURST of each verdict on each uid in AUDIT_WINDOW_USEC, counts the others, and writes how
+ * many they were when that time is over. Refusals have a budget of their own: nobody can hide them
+ * behind what was admitted.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "activation.h"
+#include "peer.h"
+
+enum {
+    AUDIT_BURST = 100,
+    AUDIT_WINDOW_USEC = 30 * 1000 * 1000,
+    AUDIT_WINDOWS = 256, /* uids and verdicts that are told apart at once; the others share one */
+    AUDIT_RECORDS = 512, /* that wait for the reader */
+};
+
+/* For a uid or gid, one that is not known. */
+#define AUDIT_UNKNOWN ((uint32_t)-1)
+
+struct audit_record {
+    uint64_t
+        left_out; /* 0: a decision. Else: so many were left out, on this uid with this verdict */
+    enum role role;
+    int type; /* of the socket, SOCK_… */
+    struct policy_decision decision;
+    uid_t uid;
+    gid_t gid;
+    pid_t pid;                  /* 0: not known */
+    char unit[PEER_UNIT_MAX];   /* empty: not known, as */
+    char label[PEER_LABEL_MAX]; /* this */
+};
+
+struct audit;
+
+/* NULL if there is no memory; audit_free() takes NULL. */
+struct audit *audit_new(void);
+void audit_free(struct audit *audit);
+
+/*
+ * For the worker. NOW is CLOCK_MONOTONIC in microseconds. Both return how many records had to be
+ * dropped because the reader is behind.
+ */
+unsigned audit_decision(struct audit *audit, uint64_t now, enum role role, int type,
+                        const struct peer *peer, struct policy_decision decision);
+
+/* Writes how many decisions were left out where the time is over; FINAL: everywhere. */
+unsigned audit_flush(struct audit *audit, uint64_t now, bool final);
+
+/* When audit_flush() has to be called, CLOCK_MONOTONIC; UINT64_MAX if nothing was left out. */
+uint64_t audit_deadline(const struct audit *audit);
+
+/* Whether something was written since this was last asked: the reader wants to know. */
+bool audit_has_news(struct audit *audit);
+
+/* For the control plane: takes the oldest record out. Returns whether there was one. */
+bool audit_read(struct audit *audit, struct audit_record *record);

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+#include "farewell.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "loop.h"
+#include "transfer.h"
+#include "util.h"
+
+struct farewell {
+    struct watch watch;
+    int type;
+    uint64_t until;
+    char *rest; /* what the client has not taken yet, or NULL */
+    size_t rest_length;
+    struct farewell *next;
+    struct farewell *previous;
+};
+
+/* What is taken off a client at most before its socket is closed. */
+enum { UNREAD_MAX = 4096 };
+
+/*
+ * Takes off what the client has sent, after which it can send no more. A Unix socket that is closed
+ * with something unread makes the client's next calls fail with ECONNRESET, which on seqpacket
+ * hides what was sent to it (unix_release_sock() and __skb_try_recv_datagram() in Linux 6.18).
+ */
+static void empty(const struct loop *loop, int fd, int type)
+{
+    char *buffer = loop_slot(loop, 0);
+
+    (void)shutdown(fd, SHUT_RDWR);
+    if (type == SOCK_SEQPACKET && transfer_mark(fd) < 0) {
+        return;
+    }
+    /* The client's SO_SNDBUF bounds what there is; a host may allow a very large one. */
+    for (int i = 0; i < UNREAD_MAX; i++) {
+        ssize_t n = type == SOCK_SEQPACKET ? transfer_receive_marked(fd, buffer, LOOP_SLOT_KEPT)
+                                           : recv(fd, buffer, LOOP_SLOT_KEPT, MSG_DONTWAIT);
+        if (n < 0 || (n == 0 && type == SOCK_STREAM)) {
+            return;
+        }
+    }
+}
+
+static void farewell_end(struct loop *loop, struct farewell *farewell)
+{
+    struct farewells *all = &loop->farewells;
+
+    *(farewell->previous ? &farewell->previous->next : &all->first) = farewell->next;
+    *(farewell->next ? &farewell->next->previous : &all->last) = farewell->previous;
+    all->count--;
+
+    if (farewell->rest) {
+        counter_add(&loop->counters, COUNTER_ABANDONED, 1);
+    }
+    loop_unwatch(loop, &farewell->watch);
+    empty(loop, farewell->watch.fd, farewell->type);
+    close(farewell->watch.fd);
+    free(farewell->rest);
+    free(farewell);
+    loop->descriptor_freed = true;
+}
+
+/* Everything has been said. Returns 0 or a negative errno. */
+static int fall_silent(struct loop *loop, struct farewell *farewell)
+{
+    free(farewell->rest);
+    farewell->rest = NULL;
+    (void)shutdown(farewell->watch.fd, SHUT_WR);
+    return loop_rewatch(loop, &farewell->watch, EPOLLRDHUP);
+}
+
+static void farewell_ready(struct loop *loop, struct watch *watch, uint32_t events)
+{
+    struct farewell *farewell = CONTAINER_OF(watch, struct farewell, watch);
+    ssize_t n;
+
+    if (farewell->rest && !(events & (EPOLLHUP | EPOLLERR))) {
+        n = transfer_send(watch->fd, farewell->rest, farewell->rest_length);
+        if (n == -EAGAIN) {
+            return;
+        }
+        if (n > 0) {
+            farewell->rest_length -= (size_t)n;
+            memmove(farewell->rest, farewell->rest + n, farewell->rest_length);
+        }
+        if (n > 0 && (farewell->rest_length > 0 || fall_silent(loop, farewell) == 0)) {
+            return;
+        }
+    }
+    farewell_end(loop, farewell);
+}
+
+/* Keeps what has not been sent. Returns 0 or -ENOMEM. */
+static int keep_rest(struct farewell *farewell, const char *text, size_t length)
+{
+    if (length == 0) {
+        return 0;
+    }
+    farewell->rest = malloc(length);
+    if (!farewell->rest) {
+        return -ENOMEM;
+    }
+    memcpy(farewell->rest, text, length);
+    farewell->rest_length = length;
+    return 0;
+}
+
+static void append(struct farewells *all, struct farewell *farewell)
+{
+    farewell->previous = all->last;
+    *(all->last ? &all->last->next : &all->first) = farewell;
+    all->last = farewell;
+    all->count++;
+}
+
+int farewell_begin(struct loop *loop, int fd, int type, const char *text, size_t length)
+{
+    struct farewell *farewell;
+    ssize_t sent = transfer_send(fd, text, length);
+    size_t done = sent > 0 ? (size_t)sent : 0;
+
+    if (sent < 0 && sent != -EAGAIN) {
+        close(fd);
+        loop->descriptor_freed = true;
+        /* Who has left need not be told. */
+        return sent == -EPIPE || sent == -ECONNRESET ? 0 : (int)sent;
+    }
+    farewell = calloc(1, sizeof(*farewell));
+    if (!farewell || keep_rest(farewell, text + done, length - done) < 0) {
+        free(farewell);
+        empty(loop, fd, type);
+        close(fd);
+        return -ENOMEM;
+    }
+    farewell->watch = (struct watch){.ready = farewell_ready, .fd = fd};
+    farewell->type = type;
+    farewell->until = loop_now() + FAREWELL_USEC;
+    append(&loop->farewells, farewell);
+    if (!farewell->rest) {
+        (void)shutdown(fd, SHUT_WR);
+    }
+    if (loop_watch(loop, &farewell->watch, farewell->rest ? EPOLLOUT : EPOLLRDHUP) < 0) {
+        farewell_end(loop, farewell);
+        return -ENOMEM;
+    }
+    if (loop->farewells.count > FAREWELLS_MAX) {
+        farewell_end(loop, loop->farewells.first);
+    }
+    return 0;
+}
+
+uint64_t farewell_deadline(const struct farewells *farewells)
+{
+    return farewells->first ? farewells->first->until : UINT64_MAX;
+}
+
+void farewell_end_due(struct loop *loop, uint64_t now)
+{
+    /* Each has the same time, so they end in the order of the list. */
+    while (loop->farewells.first && loop->farewells.first->until <= now) {
+        farewell_end(loop, loop->farewells.first);
+    }
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+/*
+ * A client that is sent away with a last word. The word must reach it whatever the client does: one
+ * that is just about to send would get EPIPE from a closed socket and might never look for an
+ * answer. So it may go on sending, which nobody reads, until it has shut down its writing side or
+ * closed; but not for longer than FAREWELL_USEC, and of those who are many the first have to go.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct loop;
+struct farewell;
+
+enum {
+    FAREWELLS_MAX = 64,
+    FAREWELL_USEC = 1000 * 1000,
+};
+
+/* Those of one loop, oldest first. */
+struct farewells {
+    struct farewell *first;
+    struct farewell *last;
+    unsigned count;
+};
+
+/*
+ * Takes over FD, a connected socket of TYPE (SOCK_STREAM or SOCK_SEQPACKET) that does not block,
+ * and sends TEXT of LENGTH bytes as the last thing. Returns 0, or a negative errno if it could not
+ * be sent.
+ */
+int farewell_begin(struct loop *loop, int fd, int type, const char *text, size_t length);
+
+/* When farewell_end_due() has to be called, CLOCK_MONOTONIC in microseconds; UINT64_MAX if there
+ * are none. */
+uint64_t farewell_deadline(const struct farewells *farewells);
+
+/* Ends those whose time is over at NOW. */
+void farewell_end_due(struct loop *loop, uint64_t now);

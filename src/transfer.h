@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+/* Sending and receiving on a stream or seqpacket socket, without waiting. */
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/*
+ * Sends LENGTH bytes at DATA. Returns how many the kernel took (all or nothing on seqpacket), or a
+ * negative errno: -EAGAIN if it has no room now. A message that is larger than SO_SNDBUF has that
+ * raised, as far as the host allows.
+ */
+ssize_t transfer_send(int fd, const char *data, size_t length);
+
+/*
+ * Receives a message from a seqpacket socket that has been marked, and tells an empty one from the
+ * end. Returns the length of the message, also if it is more than SIZE, or a negative errno:
+ * -ENODATA for the end. Descriptors that were passed with it are discarded.
+ */
+ssize_t transfer_receive_marked(int fd, char *buffer, size_t size);
+
+/* Marks a seqpacket socket for that. Returns 0 or a negative errno. */
+int transfer_mark(int fd);
