@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Clients, and the three ways to have a service: units, systemd-socket-activate, the daemon by itself."""
 
+import json
 import os
 import re
 import resource
@@ -101,9 +102,13 @@ def run(*command, **more):
 
 
 class Units:
-    """uds-echo.socket and uds-echo.service as installed."""
+    """NAME.socket and NAME.service as installed."""
 
-    directory = Path("/run/uds-echo")
+    def __init__(self, name="uds-echo"):
+        self.name = name
+        self.socket = f"{name}.socket"
+        self.service = f"{name}.service"
+        self.directory = Path("/run", name)
 
     def path(self, kind):
         return str(self.directory / f"{kind}.sock")
@@ -121,16 +126,16 @@ class Units:
 
     def start(self):
         self.reset()
-        self.systemctl("start", "uds-echo.socket")
+        self.systemctl("start", self.socket)
 
     def stop(self):
         self.reset()
 
     def reset(self):
-        run("systemctl", "stop", "uds-echo.socket", "uds-echo.service")
-        run("systemctl", "reset-failed", "uds-echo.socket", "uds-echo.service")
-        shutil.rmtree("/run/systemd/system/uds-echo.service.d", ignore_errors=True)
-        shutil.rmtree("/run/systemd/system/uds-echo.socket.d", ignore_errors=True)
+        run("systemctl", "stop", self.socket, self.service)
+        run("systemctl", "reset-failed", self.socket, self.service)
+        shutil.rmtree(f"/run/systemd/system/{self.service}.d", ignore_errors=True)
+        shutil.rmtree(f"/run/systemd/system/{self.socket}.d", ignore_errors=True)
         run("systemctl", "daemon-reload")
 
     def override(self, unit, text):
@@ -139,19 +144,25 @@ class Units:
         (directory / "test.conf").write_text(text)
         self.systemctl("daemon-reload")
 
-    def state(self, unit="uds-echo.service"):
-        return self.show(unit, "ActiveState")
+    def state(self, unit=None):
+        return self.show(unit or self.service, "ActiveState")
 
     def pid(self, kind=STREAM):
-        return int(self.show("uds-echo.service", "MainPID"))
+        return int(self.show(self.service, "MainPID"))
 
     def status(self):
-        return self.show("uds-echo.service", "StatusText")
+        return self.show(self.service, "StatusText")
 
     def journal(self, since):
         """The service's lines since a time.time()."""
         run("journalctl", "--sync")
-        return run("journalctl", "--unit=uds-echo.service", "--output=cat", f"--since=@{since:.6f}").stdout
+        return run("journalctl", f"--unit={self.service}", "--output=cat", f"--since=@{since:.6f}").stdout
+
+    def entries(self, since, *matches):
+        """The service's journal entries since a time.time(), as dictionaries."""
+        run("journalctl", "--sync")
+        lines = run("journalctl", f"--unit={self.service}", "--output=json", f"--since=@{since:.6f}", *matches).stdout
+        return [json.loads(line) for line in lines.splitlines()]
 
 
 class Activated:
