@@ -217,6 +217,7 @@ int activation_examine(int fd, const char *name, bool has_policy, struct activat
     struct activated socket = {.fd = fd};
     struct stat status;
     int protocol = 0;
+    int credentials = 0;
     int r;
 
     if (fstat(fd, &status) < 0) {
@@ -260,6 +261,7 @@ int activation_examine(int fd, const char *name, bool has_policy, struct activat
         snprintf(reason, ACTIVATION_TEXT_MAX, "cannot be made ready: %s", strerror(-r));
         return r;
     }
+    socket.has_credentials = socket_option(fd, SO_PASSCRED, &credentials) == 0 && credentials != 0;
     *ret = socket;
     return 0;
 }

@@ -28,8 +28,9 @@ struct activated {
     int fd;
     enum socket_kind kind;
     enum role role;
-    int family; /* AF_UNIX, AF_INET, AF_INET6 */
-    int type;   /* SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM */
+    int family;           /* AF_UNIX, AF_INET, AF_INET6 */
+    int type;             /* SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM */
+    bool has_credentials; /* what has arrived carries its sender's (PassCredentials=) */
 };
 
 enum { ACTIVATION_TEXT_MAX = 256 };

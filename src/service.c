@@ -252,6 +252,13 @@ static void log_sockets(const struct activated *sockets, size_t n_sockets)
         log_line(LOG_INFO, "%s %s (%s%s).", does[sockets[i].role],
                  activation_describe(sockets[i].fd, address), activation_type_name(sockets[i].type),
                  sockets[i].kind == SOCKET_CONNECTED ? ", one connection" : "");
+        if (sockets[i].role != ROLE_ECHO && sockets[i].kind == SOCKET_DATAGRAM &&
+            !sockets[i].has_credentials) {
+            log_line(LOG_WARNING,
+                     "PassCredentials=yes is missing in the .socket unit of %s: what is sent "
+                     "before the service has started carries no credentials, and is refused.",
+                     address);
+        }
     }
 }
 

@@ -5,7 +5,8 @@ import os
 import socket
 
 import pytest
-from uds import ALL, CONNECTED, DGRAM, ECHOD, SEQPACKET, STREAM, connect, echoes, eventually, listening, run
+from uds import (ALL, CONNECTED, DGRAM, ECHOD, SEQPACKET, STREAM, connect, echoes, eventually, listening,
+                 receive_exactly, run)
 
 EX_USAGE, EX_CONFIG = 64, 78
 
@@ -191,3 +192,67 @@ def test_an_idle_daemon_wakes_up_for_nothing(daemon):
         return last[1] >= 300  # some 1.5 s without one wake-up
 
     assert eventually(quiet), "it wakes up again and again"
+
+
+@pytest.mark.parametrize("role", ["auth", "whoami"])
+def test_a_role_that_takes_a_policy_is_refused_without_one(daemon, role):
+    refused(daemon, [listening(STREAM), listening(SEQPACKET)], "Descriptor 4", f'"{role}"', "--policy=FILE",
+            names=["echo", role])
+
+
+def test_tcp_and_udp_are_refused_where_clients_are_authenticated(daemon, tmp_path):
+    policy = tmp_path / "policy"
+    policy.write_text("allow user root\n")
+    tcp = socket.create_server(("127.0.0.1", 0))
+    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    udp.bind(("127.0.0.1", 0))
+    for server, name in ((tcp, "auth"), (udp, "auth"), (tcp, "whoami"), (udp, "my.socket")):
+        process = daemon([server], f"--policy={policy}", names=[name])
+        assert process.wait() == EX_CONFIG
+        assert "only on a Unix socket does the kernel say who a client is" in said(process.log())
+
+
+def test_with_a_policy_a_socket_without_a_role_is_guarded(daemon, tmp_path):
+    policy = tmp_path / "policy"
+    policy.write_text("# nobody\n")
+    server = listening(STREAM)
+    daemon([server], f"--policy={policy}", names=["mine.socket"])
+    assert receive_exactly(connect(STREAM, server.getsockname()), 14) == b"Access denied\n"
+
+
+def test_all_mistakes_of_a_policy_are_told_in_one_go(daemon, tmp_path):
+    policy = tmp_path / "policy"
+    policy.write_text("allow user root\nallow user no-such-user\n\npermit all\nallow unit backup\n")
+    process = daemon([listening(STREAM)], f"--policy={policy}")
+    assert process.wait() == EX_CONFIG
+    lines = process.log().splitlines()
+    assert [line.split(" ")[1] for line in lines] == [f"{policy}:2:", f"{policy}:4:", f"{policy}:5:"]
+    for word, line in zip(('"no-such-user"', '"permit"', '"backup"'), lines):
+        assert word in line
+
+
+@pytest.mark.parametrize("text, status", [("allow user root\n", 0), ("allow user root\nallow\n", EX_CONFIG)])
+def test_a_policy_is_checked_without_serving(tmp_path, text, status):
+    policy = tmp_path / "policy"
+    policy.write_text(text)
+    for arguments in (["--check-policy", str(policy)], [f"--check-policy={policy}"]):
+        done = run(ECHOD, *arguments)
+        assert done.returncode == status
+        assert (done.stdout == "1: allow user root (0)\neveryone else is refused\n") == (status == 0)
+        assert (f'{policy}:2: "allow"' in done.stderr) == (status != 0)
+
+
+def test_a_policy_that_others_may_write_or_that_is_no_file_is_refused(tmp_path):
+    policy = tmp_path / "policy"
+    policy.write_text("allow user root\n")
+    for mode in (0o664, 0o646):
+        policy.chmod(mode)
+        done = run(ECHOD, f"--check-policy={policy}")
+        assert done.returncode == EX_CONFIG
+        assert "may be written by others than root" in said(done.stderr)
+    os.mkfifo(tmp_path / "fifo")
+    for path, reason in ((tmp_path / "fifo", "is not a regular file"), (tmp_path, "is not a regular file"),
+                         (tmp_path / "none", "No such file")):
+        done = run(ECHOD, f"--check-policy={path}")
+        assert done.returncode == EX_CONFIG
+        assert reason in said(done.stderr)
