@@ -20,42 +20,6 @@ struct owed {
 /* The client's end, its departure included, as long as there is nothing to be sent. */
 enum { EVENTS_READING = EPOLLIN | EPOLLRDHUP };
 
-static void connection_ready(struct loop *loop, struct watch *watch, uint32_t events);
-
-int connection_new(struct loop *loop, int fd, int type)
-{
-    struct connection *connection = calloc(1, sizeof(*connection));
-    const int on = 1;
-    int r;
-
-    if (!connection) {
-        close(fd);
-        return -ENOMEM;
-    }
-    connection->watch = (struct watch){.ready = connection_ready, .fd = fd};
-    connection->type = type;
-    if (type == SOCK_STREAM) {
-        /* Urgent bytes are bytes too: in order, among the others (tcp(7), and unix(7) since 5.15).
-         */
-        (void)setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on));
-    }
-    r = loop_watch(loop, &connection->watch, EVENTS_READING);
-    if (r < 0) {
-        close(fd);
-        free(connection);
-        return r;
-    }
-
-    connection->next = loop->connections;
-    connection->link = &loop->connections;
-    if (connection->next) {
-        connection->next->link = &connection->next;
-    }
-    loop->connections = connection;
-    counter_add(&loop->counters, COUNTER_CONNECTED, 1);
-    return 0;
-}
-
 void connection_free(struct loop *loop, struct connection *connection)
 {
     *connection->link = connection->next;
@@ -178,39 +142,146 @@ static ssize_t connection_receive(struct loop *loop, struct connection *connecti
     return n;
 }
 
-/* Receives once and sends that back. Returns 0, or a negative errno that ends the connection. */
-static int connection_echo(struct loop *loop, struct connection *connection, uint32_t events)
+static void count_received(struct loop *loop, size_t length)
 {
-    const char *data = loop_slot(loop, 0);
-    ssize_t received = connection_receive(loop, connection, events);
-    ssize_t sent;
-
-    if (received < 0) {
-        return received == -EAGAIN || received == -EINTR ? 0 : (int)received;
-    }
     counter_add(&loop->counters, COUNTER_MESSAGES, 1);
-    counter_add(&loop->counters, COUNTER_BYTES, received);
+    counter_add(&loop->counters, COUNTER_BYTES, (int64_t)length);
+}
 
-    sent = transfer_send(connection->watch.fd, data, (size_t)received);
-    if (sent == received) {
+/* Sends, and keeps what is not taken at once. Returns 0, or a negative errno that ends the
+ * connection. */
+static int connection_answer(struct loop *loop, struct connection *connection, const char *data,
+                             size_t length)
+{
+    ssize_t sent = transfer_send(connection->watch.fd, data, length);
+
+    if (sent == (ssize_t)length) {
         return 0;
     }
     if (sent < 0 && sent != -EAGAIN) {
         return (int)sent;
     }
     sent = sent < 0 ? 0 : sent;
-    return connection_owe(loop, connection, data + sent, (size_t)(received - sent));
+    return connection_owe(loop, connection, data + sent, length - (size_t)sent);
 }
 
-static void connection_ready(struct loop *loop, struct watch *watch, uint32_t events)
+/* Receives once and sends that back. Returns 0, or a negative errno that ends the connection. */
+static int connection_echo(struct loop *loop, struct connection *connection, uint32_t events)
 {
-    struct connection *connection = CONTAINER_OF(watch, struct connection, watch);
-    int r = connection->owed ? connection_pay(loop, connection)
-                             : connection_echo(loop, connection, events);
+    const char *data = loop_slot(loop, 0);
+    ssize_t received = connection_receive(loop, connection, events);
 
+    if (received < 0) {
+        return received == -EAGAIN || received == -EINTR ? 0 : (int)received;
+    }
+    count_received(loop, (size_t)received);
+    return connection_answer(loop, connection, data, (size_t)received);
+}
+
+/* connection_greet() on a stream: one send. */
+static int greet_stream(struct loop *loop, struct connection *connection, const char *greeting)
+{
+    size_t length = strlen(greeting);
+    char *data = loop_slot(loop, 0);
+    ssize_t n = recv(connection->watch.fd, data + length, STREAM_READ_MAX - length, MSG_DONTWAIT);
+
+    memcpy(data, greeting, length);
+    if (n > 0) {
+        count_received(loop, (size_t)n);
+        length += (size_t)n;
+    }
+    return connection_answer(loop, connection, data, length);
+}
+
+/* connection_greet() on seqpacket: two messages. */
+static int greet_seqpacket(struct loop *loop, struct connection *connection, const char *greeting)
+{
+    /* Whether the client has shut down by now is not known, and has to be looked for. */
+    ssize_t n = connection_receive(loop, connection, EPOLLRDHUP);
+    struct iovec data[2] = {
+        {.iov_base = loop_slot(loop, 1), .iov_len = strlen(greeting)},
+        {.iov_base = loop_slot(loop, 0), .iov_len = n >= 0 ? (size_t)n : 0},
+    };
+    struct mmsghdr messages[2] = {
+        {.msg_hdr = {.msg_iov = &data[0], .msg_iovlen = 1}},
+        {.msg_hdr = {.msg_iov = &data[1], .msg_iovlen = 1}},
+    };
+    int sent =
+        sendmmsg(connection->watch.fd, messages, n >= 0 ? 2 : 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+    if (sent < 1) {
+        return -errno; /* a new connection has room */
+    }
+    if (n < 0) {
+        return n == -EMSGSIZE ? (int)n : 0;
+    }
+    count_received(loop, (size_t)n);
+    return sent == 2 ? 0 : connection_answer(loop, connection, data[1].iov_base, (size_t)n);
+}
+
+/*
+ * Sends GREETING, and the echo of what the client has sent by now: most send something as soon as
+ * they are connected, and are then woken up once. The end, or an error, is still there at the next
+ * event. Returns as connection_echo().
+ */
+static int connection_greet(struct loop *loop, struct connection *connection, const char *greeting)
+{
+    return connection->type == SOCK_STREAM ? greet_stream(loop, connection, greeting)
+                                           : greet_seqpacket(loop, connection, greeting);
+}
+
+/* Ends the connection if R, from one of the above, says so. */
+static void connection_settle(struct loop *loop, struct connection *connection, int r)
+{
     if (r == -ENODATA) {
         connection_free(loop, connection);
     } else if (r < 0) {
         connection_fail(loop, connection, -r);
     }
+}
+
+static void connection_ready(struct loop *loop, struct watch *watch, uint32_t events)
+{
+    struct connection *connection = CONTAINER_OF(watch, struct connection, watch);
+
+    connection_settle(loop, connection,
+                      connection->owed ? connection_pay(loop, connection)
+                                       : connection_echo(loop, connection, events));
+}
+
+int connection_new(struct loop *loop, int fd, int type, const char *greeting)
+{
+    struct connection *connection = calloc(1, sizeof(*connection));
+    const int on = 1;
+    int r;
+
+    if (!connection) {
+        close(fd);
+        return -ENOMEM;
+    }
+    connection->watch = (struct watch){.ready = connection_ready, .fd = fd};
+    connection->type = type;
+    if (type == SOCK_STREAM) {
+        /* Urgent bytes are bytes too: in order, among the others (tcp(7), and unix(7) since 5.15).
+         */
+        (void)setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on));
+    }
+    r = loop_watch(loop, &connection->watch, EVENTS_READING);
+    if (r < 0) {
+        close(fd);
+        free(connection);
+        return r;
+    }
+
+    connection->next = loop->connections;
+    connection->link = &loop->connections;
+    if (connection->next) {
+        connection->next->link = &connection->next;
+    }
+    loop->connections = connection;
+    counter_add(&loop->counters, COUNTER_CONNECTED, 1);
+    if (greeting) {
+        connection_settle(loop, connection, connection_greet(loop, connection, greeting));
+    }
+    return 0;
 }

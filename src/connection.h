@@ -26,10 +26,10 @@ struct connection {
 };
 
 /*
- * Takes over FD, a connected socket that does not block, and serves it in LOOP. Returns 0 or a
- * negative errno; the descriptor is closed if it fails.
+ * Takes over FD, a connected socket that does not block, and serves it in LOOP. GREETING, if it is
+ * not NULL, is sent first. Returns 0 or a negative errno; the descriptor is closed if it fails.
  */
-int connection_new(struct loop *loop, int fd, int type);
+int connection_new(struct loop *loop, int fd, int type, const char *greeting);
 
 /* Ends the connection and closes its descriptor; nothing that is owed is sent. */
 void connection_free(struct loop *loop, struct connection *connection);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "reception.h"
 
-#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -10,19 +9,6 @@
 #include "farewell.h"
 #include "gate.h"
 #include "util.h"
-
-static int welcome(struct loop *loop, int fd, int type)
-{
-    ssize_t n = send(fd, GATE_WELCOME, strlen(GATE_WELCOME), MSG_DONTWAIT | MSG_NOSIGNAL);
-
-    /* A new connection has room. EPIPE: the client has left, or reads nothing; what it sent is
-     * taken from it all the same. */
-    if (n != (ssize_t)strlen(GATE_WELCOME) && !(n < 0 && errno == EPIPE)) {
-        close(fd);
-        return -EIO;
-    }
-    return connection_new(loop, fd, type);
-}
 
 static int tell(struct loop *loop, int fd, int type)
 {
@@ -42,7 +28,7 @@ int reception_connection(struct loop *loop, enum role role, int fd, int type)
     int verdict;
 
     if (role == ROLE_ECHO) {
-        return connection_new(loop, fd, type);
+        return connection_new(loop, fd, type, NULL);
     }
     verdict = gate_judge_connection(loop->gate, &loop->counters, role, fd, type);
     if (verdict < 0) {
@@ -51,7 +37,7 @@ int reception_connection(struct loop *loop, enum role role, int fd, int type)
     }
     switch ((enum gate_verdict)verdict) {
     case GATE_ADMIT:
-        return welcome(loop, fd, type);
+        return connection_new(loop, fd, type, GATE_WELCOME);
     case GATE_TELL:
         return tell(loop, fd, type);
     case GATE_REFUSE:
