@@ -148,9 +148,6 @@ int farewell_begin(struct loop *loop, int fd, int type, const char *text, size_t
         farewell_end(loop, farewell);
         return -ENOMEM;
     }
-    if (loop->farewells.count > FAREWELLS_MAX) {
-        farewell_end(loop, loop->farewells.first);
-    }
     return 0;
 }
 
@@ -162,7 +159,8 @@ uint64_t farewell_deadline(const struct farewells *farewells)
 void farewell_end_due(struct loop *loop, uint64_t now)
 {
     /* Each has the same time, so they end in the order of the list. */
-    while (loop->farewells.first && loop->farewells.first->until <= now) {
+    while (loop->farewells.first &&
+           (loop->farewells.first->until <= now || loop->farewells.count > FAREWELLS_MAX)) {
         farewell_end(loop, loop->farewells.first);
     }
 }

@@ -37,5 +37,8 @@ int farewell_begin(struct loop *loop, int fd, int type, const char *text, size_t
  * are none. */
 uint64_t farewell_deadline(const struct farewells *farewells);
 
-/* Ends those whose time is over at NOW. */
+/*
+ * Ends those whose time is over at NOW, and the oldest of too many. Not to be called within a turn
+ * of the loop, which may hold events of theirs.
+ */
 void farewell_end_due(struct loop *loop, uint64_t now);

@@ -28,7 +28,7 @@ enum {
     STATUS_USEC = 1000 * 1000,       /* STATUS= changes at most this often */
     TROUBLE_USEC = 10 * 1000 * 1000, /* a trouble of one kind is logged at most this often */
     DESCRIPTORS_RESERVED = 32,       /* not for connections: epoll, event, log, sockets … */
-    DESCRIPTORS_FOR_POLICY = FAREWELLS_MAX + 2 * LOOP_SLOTS, /* and the senders' pidfds */
+    DESCRIPTORS_FOR_POLICY = FAREWELLS_MAX + 4 * LOOP_SLOTS, /* and the senders' pidfds */
 };
 
 struct service {

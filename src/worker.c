@@ -137,7 +137,6 @@ static void begin_drain(struct worker *worker)
          connection = connection->next) {
         connection_drain(connection);
     }
-    farewell_end_due(loop, UINT64_MAX);
 }
 
 /*
@@ -211,7 +210,7 @@ static void *worker_run(void *argument)
         }
         pay_debts(worker);
         if (worker->loop.farewells.first) {
-            farewell_end_due(&worker->loop, loop_now());
+            farewell_end_due(&worker->loop, worker->loop.draining ? UINT64_MAX : loop_now());
         }
         keep_audit(worker, false);
         if (atomic_load_explicit(&worker->activity_asked, memory_order_relaxed)) {
