@@ -207,9 +207,10 @@ static int greet_seqpacket(struct loop *loop, struct connection *connection, con
         {.msg_hdr = {.msg_iov = &data[0], .msg_iovlen = 1}},
         {.msg_hdr = {.msg_iov = &data[1], .msg_iovlen = 1}},
     };
-    int sent =
-        sendmmsg(connection->watch.fd, messages, n >= 0 ? 2 : 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    int sent;
 
+    memcpy(data[0].iov_base, greeting, data[0].iov_len);
+    sent = sendmmsg(connection->watch.fd, messages, n >= 0 ? 2 : 1, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent < 1) {
         return -errno; /* a new connection has room */
     }
