@@ -159,7 +159,7 @@ def test_a_datagram_without_credentials_is_refused(daemon, tmp_path):
     process = daemon([server], f"--policy={policy}", names=["auth"])
     assert client.recv(100) == DENIED
     assert echoes(client)
-    assert "PassCredentials=yes is missing" in process.log()
+    assert eventually(lambda: "PassCredentials=yes is missing" in process.log())
 
 
 def test_many_descriptors_that_come_with_datagrams_are_closed(guarded, daemon, tmp_path):

@@ -567,9 +567,14 @@ def test_a_bad_policy_at_the_start_keeps_the_door_shut(auth):
 
 
 @pytest.mark.parametrize("name", ["uds-auth", "uds-whoami"])
-def test_the_units_are_sound_and_tight(auth, name):
+def test_verify_has_nothing_to_say(auth, name):
     done = run("systemd-analyze", "verify", f"{name}.socket", f"{name}.service")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.plain  # the sanitizers need system calls that the unit forbids
+@pytest.mark.parametrize("name", ["uds-auth", "uds-whoami"])
+def test_the_exposure_is_small(auth, name):
     done = run("systemd-analyze", "security", "--no-pager", f"{name}.service")
     assert float(done.stdout.rsplit(": ", 1)[1].split()[0]) <= 0.6
 

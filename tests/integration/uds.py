@@ -228,8 +228,8 @@ class Daemon:
         return self.process.pid
 
     def log(self):
-        self.output.seek(0)
-        return self.output.read().decode()
+        # Not read(), which would move the offset that the daemon writes at.
+        return os.pread(self.output.fileno(), 1 << 24, 0).decode()
 
     def wait(self, patience=PATIENCE):
         return self.process.wait(patience)
