@@ -9,13 +9,20 @@
 struct window {
     bool used;
     bool allow;
+    enum role role;
     uid_t uid;
     unsigned written;
     uint64_t left_out;
     uint64_t until; /* CLOCK_MONOTONIC in microseconds */
 };
 
-enum { PROBES = 8, WINDOW_SHARED = AUDIT_WINDOWS };
+/*
+ * One user may have many uids: those from here on are handed out by the range (subuid(5)), and
+ * containers take them. They have windows of their own, so that they cannot use up those of others.
+ */
+enum { UIDS_OF_RANGES = 65536 };
+
+enum { PROBES = 8, RANGES = 2, KINDS = 4 /* roles and verdicts */ };
 
 struct audit {
     /* Counts of all that was ever written and read; each has one writer. */
@@ -24,7 +31,8 @@ struct audit {
     struct audit_record records[AUDIT_RECORDS];
 
     /* The worker's alone. */
-    struct window windows[AUDIT_WINDOWS + 1];
+    struct window windows[RANGES][AUDIT_WINDOWS];
+    struct window shared[RANGES][KINDS]; /* for those who find no window */
     uint64_t flush_at;
     bool news;
 };
@@ -35,8 +43,6 @@ struct audit *audit_new(void)
 
     if (audit) {
         audit->flush_at = UINT64_MAX;
-        audit->windows[WINDOW_SHARED].used = true;
-        audit->windows[WINDOW_SHARED].uid = AUDIT_UNKNOWN;
     }
     return audit;
 }
@@ -88,63 +94,86 @@ bool audit_has_news(struct audit *audit)
     return news;
 }
 
-/* The window of UID and ALLOW: its own, one that nobody needs any more, or that of all others. */
-static struct window *find_window(struct audit *audit, uint64_t now, uid_t uid, bool allow)
+/* The window of those decisions: its own, one that nobody needs any more, or a shared one. */
+static struct window *find_window(struct audit *audit, uint64_t now, const struct window *wanted)
 {
-    size_t start = ((uint64_t)uid * 2 + allow) * 0x9e3779b97f4a7c15U >> 32;
+    unsigned range = wanted->uid >= UIDS_OF_RANGES && wanted->uid != AUDIT_UNKNOWN;
+    unsigned kind = (wanted->role == ROLE_WHOAMI ? 2U : 0U) + wanted->allow;
+    uint64_t start = ((uint64_t)wanted->uid * KINDS + kind) * 0x9e3779b97f4a7c15U >> 32;
     struct window *vacant = NULL;
 
     for (size_t i = 0; i < PROBES; i++) {
-        struct window *window = &audit->windows[(start + i) % AUDIT_WINDOWS];
-        if (window->used && window->uid == uid && window->allow == allow) {
+        struct window *window = &audit->windows[range][(start + i) % AUDIT_WINDOWS];
+        if (window->used && window->uid == wanted->uid && window->allow == wanted->allow &&
+            window->role == wanted->role) {
             return window;
         }
         if (!vacant && (!window->used || (window->until <= now && window->left_out == 0))) {
             vacant = window;
         }
     }
-    if (!vacant) {
-        return &audit->windows[WINDOW_SHARED];
+    if (vacant) {
+        *vacant = *wanted;
+        return vacant;
     }
-    *vacant = (struct window){.used = true, .uid = uid, .allow = allow};
+    vacant = &audit->shared[range][kind];
+    if (!vacant->used) {
+        *vacant = *wanted;
+        vacant->uid = AUDIT_UNKNOWN;
+    }
     return vacant;
 }
 
-/* Writes how many were left out. Returns how many records had to be dropped. */
-static unsigned close_window(struct audit *audit, struct window *window)
+/* Writes how many were left out, as soon as there is room. Returns whether that is done. */
+static bool close_window(struct audit *audit, struct window *window)
 {
-    struct audit_record *record = next_record(audit);
-    uint64_t left_out = window->left_out;
+    struct audit_record *record;
 
-    window->left_out = 0;
-    if (!record) {
-        return 1;
+    if (window->left_out == 0) {
+        return true;
     }
-    record->left_out = left_out;
-    record->role = ROLE_AUTH;
+    record = next_record(audit);
+    if (!record) {
+        return false;
+    }
+    record->left_out = window->left_out;
+    record->role = window->role;
     record->decision = (struct policy_decision){.allow = window->allow};
     record->uid = window->uid;
+    window->left_out = 0;
     publish(audit);
+    return true;
+}
+
+/* Flushes one window. Returns how many decisions had to be forgotten. */
+static uint64_t flush_window(struct audit *audit, uint64_t now, bool final, struct window *window)
+{
+    if ((window->until <= now || final) && !close_window(audit, window)) {
+        if (final) {
+            return window->left_out;
+        }
+        window->until = now + AUDIT_RETRY_USEC;
+    }
+    if (window->left_out > 0 && window->until < audit->flush_at) {
+        audit->flush_at = window->until;
+    }
     return 0;
 }
 
-unsigned audit_flush(struct audit *audit, uint64_t now, bool final)
+uint64_t audit_flush(struct audit *audit, uint64_t now, bool final)
 {
-    unsigned dropped = 0;
+    uint64_t forgotten = 0;
 
     audit->flush_at = UINT64_MAX;
-    for (size_t i = 0; i <= WINDOW_SHARED; i++) {
-        struct window *window = &audit->windows[i];
-        if (window->left_out == 0) {
-            continue;
+    for (size_t range = 0; range < RANGES; range++) {
+        for (size_t i = 0; i < AUDIT_WINDOWS; i++) {
+            forgotten += flush_window(audit, now, final, &audit->windows[range][i]);
         }
-        if (final || window->until <= now) {
-            dropped += close_window(audit, window);
-        } else if (window->until < audit->flush_at) {
-            audit->flush_at = window->until;
+        for (size_t i = 0; i < KINDS; i++) {
+            forgotten += flush_window(audit, now, final, &audit->shared[range][i]);
         }
     }
-    return dropped;
+    return forgotten;
 }
 
 uint64_t audit_deadline(const struct audit *audit)
@@ -152,35 +181,37 @@ uint64_t audit_deadline(const struct audit *audit)
     return audit->flush_at;
 }
 
-unsigned audit_decision(struct audit *audit, uint64_t now, enum role role, int type,
+uint64_t audit_decision(struct audit *audit, uint64_t now, enum role role, int type,
                         const struct peer *peer, struct policy_decision decision)
 {
     const struct identity *identity = &peer->identity;
-    uid_t uid = identity->has_uid ? identity->uid : AUDIT_UNKNOWN;
-    struct window *window = find_window(audit, now, uid, decision.allow);
+    const struct window wanted = {
+        .used = true,
+        .uid = identity->has_uid ? identity->uid : AUDIT_UNKNOWN,
+        .role = role,
+        .allow = decision.allow,
+    };
+    struct window *window = find_window(audit, now, &wanted);
     struct audit_record *record;
-    unsigned dropped = 0;
 
-    if (window->until <= now) {
-        dropped += window->left_out > 0 ? close_window(audit, window) : 0;
+    if (window->until <= now && close_window(audit, window)) {
         window->until = now + AUDIT_WINDOW_USEC;
         window->written = 0;
     }
     if (window->written >= AUDIT_BURST) {
         window->left_out++;
-        window->allow = decision.allow; /* of the shared one: as the last of them */
         audit->flush_at = window->until < audit->flush_at ? window->until : audit->flush_at;
-        return dropped;
+        return 0;
     }
     window->written++;
     record = next_record(audit);
     if (!record) {
-        return dropped + 1;
+        return 1;
     }
     record->role = role;
     record->type = type;
     record->decision = decision;
-    record->uid = uid;
+    record->uid = wanted.uid;
     record->gid = identity->has_gid ? identity->gid : AUDIT_UNKNOWN;
     record->pid = peer->pid;
     if (identity->unit) {
@@ -190,5 +221,5 @@ unsigned audit_decision(struct audit *audit, uint64_t now, enum role role, int t
         memcpy(record->label, peer->label, sizeof(record->label));
     }
     publish(audit);
-    return dropped;
+    return 0;
 }

@@ -20,7 +20,8 @@
 enum {
     AUDIT_BURST = 100,
     AUDIT_WINDOW_USEC = 30 * 1000 * 1000,
-    AUDIT_WINDOWS = 256, /* uids and verdicts that are told apart at once; the others share one */
+    AUDIT_RETRY_USEC = 1000 * 1000,
+    AUDIT_WINDOWS = 512, /* uids, roles and verdicts that are told apart at once */
     AUDIT_RECORDS = 512, /* that wait for the reader */
 };
 
@@ -47,14 +48,14 @@ struct audit *audit_new(void);
 void audit_free(struct audit *audit);
 
 /*
- * For the worker. NOW is CLOCK_MONOTONIC in microseconds. Both return how many records had to be
- * dropped because the reader is behind.
+ * For the worker. NOW is CLOCK_MONOTONIC in microseconds. Both return how many decisions had to be
+ * forgotten because the reader is behind.
  */
-unsigned audit_decision(struct audit *audit, uint64_t now, enum role role, int type,
+uint64_t audit_decision(struct audit *audit, uint64_t now, enum role role, int type,
                         const struct peer *peer, struct policy_decision decision);
 
 /* Writes how many decisions were left out where the time is over; FINAL: everywhere. */
-unsigned audit_flush(struct audit *audit, uint64_t now, bool final);
+uint64_t audit_flush(struct audit *audit, uint64_t now, bool final);
 
 /* When audit_flush() has to be called, CLOCK_MONOTONIC; UINT64_MAX if nothing was left out. */
 uint64_t audit_deadline(const struct audit *audit);

@@ -69,11 +69,11 @@ unsigned gate_needs(const struct gate *gate, enum role role)
 static enum gate_verdict judge(struct gate *gate, struct counters *counters, enum role role,
                                int type)
 {
-    unsigned dropped;
+    uint64_t forgotten;
 
     gate->decision = policy_match(gate->policy, &gate->peer.identity);
-    dropped = audit_decision(gate->audit, loop_now(), role, type, &gate->peer, gate->decision);
-    counter_add(counters, COUNTER_AUDIT_LOST, dropped);
+    forgotten = audit_decision(gate->audit, loop_now(), role, type, &gate->peer, gate->decision);
+    counter_add(counters, COUNTER_AUDIT_LOST, (int64_t)forgotten);
     if (role == ROLE_WHOAMI) {
         counter_add(counters, COUNTER_TOLD, 1);
         return GATE_TELL;

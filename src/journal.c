@@ -24,7 +24,7 @@
 struct entry {
     struct iovec fields[16];
     int n;
-    char text[4096];
+    char text[8192];
     size_t length;
 };
 
@@ -93,7 +93,9 @@ static void describe_decision(const struct audit_record *record, char text[stati
 
 static void describe_left_out(const struct audit_record *record, char text[static SENTENCE_MAX])
 {
-    const char *what = record->decision.allow ? "admissions" : "refusals";
+    const char *what = record->role == ROLE_WHOAMI ? "answers to whoami"
+                       : record->decision.allow    ? "admissions"
+                                                   : "refusals";
 
     if (record->uid == AUDIT_UNKNOWN) {
         snprintf(text, SENTENCE_MAX,
@@ -147,9 +149,6 @@ void journal_write(const struct audit_record *record)
     struct entry entry = {.n = 0};
     char sentence[SENTENCE_MAX];
 
-    if (!log_wants(priority)) {
-        return;
-    }
     if (record->left_out > 0) {
         describe_left_out(record, sentence);
     } else {
@@ -164,13 +163,12 @@ void journal_write(const struct audit_record *record)
     add(&entry, "PRIORITY=%d", priority);
     add(&entry, "UDS_VERDICT=%s", record->decision.allow ? "allow" : "deny");
     add_peer(&entry, record);
+    add(&entry, "UDS_ROLE=%s", activation_role_name(record->role));
     if (record->left_out > 0) {
         add(&entry, "UDS_LEFT_OUT=%" PRIu64, record->left_out);
-    } else {
-        add(&entry, "UDS_ROLE=%s", activation_role_name(record->role));
-        if (record->decision.line > 0) {
-            add(&entry, "UDS_POLICY_LINE=%u", record->decision.line);
-        }
+    }
+    if (record->decision.line > 0) {
+        add(&entry, "UDS_POLICY_LINE=%u", record->decision.line);
     }
     if (sd_journal_sendv(entry.fields, entry.n) < 0) {
         log_line(priority, "%s", sentence);

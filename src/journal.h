@@ -4,7 +4,8 @@
 /*
  * What was decided on clients, in the journal: a sentence for people, and fields to search by
  * (journalctl UDS_VERDICT=deny), with a message ID that the installed catalog explains
- * (journalctl -x). Where standard error is not the journal's, the sentence is a log line.
+ * (journalctl -x). That does not depend on the log level. Where standard error is not the
+ * journal's, the sentence is a log line.
  */
 
 #include "audit.h"

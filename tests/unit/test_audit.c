@@ -12,7 +12,7 @@ static struct peer peer;
 static struct audit_record record;
 
 /* Decides on the client UID at NOW. Returns how many records were dropped. */
-static unsigned decide(struct audit *audit, uint64_t now, uid_t uid, bool allow)
+static uint64_t decide(struct audit *audit, uint64_t now, uid_t uid, bool allow)
 {
     peer.identity = (struct identity){.has_uid = true, .uid = uid};
     return audit_decision(audit, now, ROLE_AUTH, SOCK_STREAM, &peer,
@@ -156,7 +156,7 @@ static void a_reader_that_is_behind_costs_records_and_they_are_counted(void **st
 
     (void)state;
     for (uid_t uid = 0; uid < AUDIT_RECORDS + 10; uid++) {
-        dropped += decide(audit, uid * (uint64_t)AUDIT_WINDOW_USEC, uid, true);
+        dropped += (unsigned)decide(audit, uid * (uint64_t)AUDIT_WINDOW_USEC, uid, true);
     }
     assert_int_equal(dropped, 10);
     assert_int_equal(read_all(audit), AUDIT_RECORDS);
@@ -177,15 +177,78 @@ static void many_users_at_once_are_bounded_too(void **state)
             told++;
         }
     }
-    assert_true(told <= AUDIT_WINDOWS + AUDIT_BURST);
+    assert_true(told <= 2 * (AUDIT_WINDOWS + AUDIT_BURST));
     assert_int_equal(audit_flush(audit, 1 + AUDIT_WINDOW_USEC, false), 0);
     while (audit_read(audit, &record)) {
         left_out++;
         told += record.left_out;
         assert_int_equal(record.uid, AUDIT_UNKNOWN);
     }
-    assert_int_equal(left_out, 1);
+    assert_int_equal(left_out, 2); /* of uids that are handed out one by one, and by the range */
     assert_int_equal(told, 100000);
+    audit_free(audit);
+}
+
+static void one_user_with_many_uids_does_not_hide_others(void **state)
+{
+    struct audit *audit = audit_new();
+
+    (void)state;
+    for (uid_t uid = 100000; uid < 165536; uid++) {
+        (void)decide(audit, 1, uid, false);
+        (void)read_all(audit);
+    }
+    for (uid_t uid = 1000; uid < 1050; uid++) {
+        (void)decide(audit, 2, uid, false);
+        assert_int_equal(read_all(audit), 1);
+        assert_int_equal(record.uid, uid);
+    }
+    audit_free(audit);
+}
+
+static void what_is_left_out_is_told_by_verdict_and_role(void **state)
+{
+    struct audit *audit = audit_new();
+    uint64_t left_out[2][2] = {{0}};
+
+    (void)state;
+    for (uid_t uid = 0; uid < 20000; uid++) {
+        peer.identity = (struct identity){.has_uid = true, .uid = uid};
+        for (int kind = 0; kind < 4; kind++) {
+            (void)audit_decision(audit, 1, kind / 2 ? ROLE_WHOAMI : ROLE_AUTH, SOCK_STREAM, &peer,
+                                 (struct policy_decision){.allow = kind % 2});
+            (void)read_all(audit);
+        }
+    }
+    (void)audit_flush(audit, 2, true);
+    while (audit_read(audit, &record)) {
+        left_out[record.role == ROLE_WHOAMI][record.decision.allow] += record.left_out;
+    }
+    for (int kind = 0; kind < 4; kind++) {
+        assert_true(left_out[kind / 2][kind % 2] > 19000 && left_out[kind / 2][kind % 2] < 20000);
+    }
+    audit_free(audit);
+}
+
+static void a_count_waits_until_the_reader_has_room_for_it(void **state)
+{
+    struct audit *audit = audit_new();
+    uint64_t later = 1 + AUDIT_WINDOW_USEC;
+
+    (void)state;
+    for (int i = 0; i < AUDIT_BURST + 7; i++) {
+        (void)decide(audit, 1, 1000, false);
+    }
+    (void)read_all(audit);
+    for (uid_t uid = 0; uid < AUDIT_RECORDS; uid++) {
+        (void)decide(audit, uid * (uint64_t)AUDIT_WINDOW_USEC, uid + 70000, true);
+    }
+    assert_int_equal(audit_flush(audit, later, false), 0);
+    assert_int_equal(audit_deadline(audit), later + AUDIT_RETRY_USEC);
+    assert_int_equal(read_all(audit), AUDIT_RECORDS);
+    assert_int_equal(audit_flush(audit, later + AUDIT_RETRY_USEC, false), 0);
+    assert_int_equal(read_all(audit), 1);
+    assert_int_equal(record.left_out, 7);
     audit_free(audit);
 }
 
@@ -199,6 +262,9 @@ int main(void)
         cmocka_unit_test(at_the_end_all_that_was_left_out_is_told),
         cmocka_unit_test(a_reader_that_is_behind_costs_records_and_they_are_counted),
         cmocka_unit_test(many_users_at_once_are_bounded_too),
+        cmocka_unit_test(one_user_with_many_uids_does_not_hide_others),
+        cmocka_unit_test(what_is_left_out_is_told_by_verdict_and_role),
+        cmocka_unit_test(a_count_waits_until_the_reader_has_room_for_it),
     };
 
     return cmocka_run_group_tests_name("audit", tests, NULL, NULL);
