@@ -31,22 +31,31 @@ struct batch {
  * nothing else: descriptors that a client passes are discarded, where the kernel does not refuse
  * them. Where there is room for more, reception_datagram() closes them.
  */
-static size_t control_room(const struct datagram *datagram)
+static size_t control_room(const struct datagram *datagram, const struct loop *loop)
 {
     if (datagram->role != ROLE_ECHO) {
-        return sizeof(struct peer_room);
+        return peer_room_for(gate_needs(loop->gate, datagram->role));
     }
-    return datagram->port == 0 ? CMSG_SPACE(sizeof(struct ucred)) : 0;
+    return datagram->port == 0 ? peer_room_for(0) : 0;
 }
 
-/* Receives a batch. Returns how many datagrams there are, 0 if none can be had now. */
-static unsigned receive_batch(const struct datagram *datagram, const struct loop *loop,
-                              struct batch *batch)
+/*
+ * How many datagrams are received in one go. Where there is room for a label there is room for many
+ * descriptors, which must not use up those that are needed to find out who the others are.
+ */
+static unsigned batch_size(size_t room)
 {
-    size_t room = control_room(datagram);
+    return room > peer_room_for(POLICY_NEEDS_UNIT) ? 1 : LOOP_SLOTS;
+}
+
+/* Receives a batch of SIZE, with ROOM for control messages. Returns how many datagrams there are, 0
+ * if none can be had now. */
+static unsigned receive_batch(const struct datagram *datagram, const struct loop *loop,
+                              struct batch *batch, unsigned size, size_t room)
+{
     int n;
 
-    for (unsigned i = 0; i < LOOP_SLOTS; i++) {
+    for (unsigned i = 0; i < size; i++) {
         batch->data[i] = (struct iovec){.iov_base = loop_slot(loop, i), .iov_len = loop->slot_size};
         batch->messages[i].msg_hdr = (struct msghdr){
             .msg_name = &batch->senders[i],
@@ -57,7 +66,7 @@ static unsigned receive_batch(const struct datagram *datagram, const struct loop
             .msg_controllen = room,
         };
     }
-    n = recvmmsg(datagram->watch.fd, batch->messages, LOOP_SLOTS, MSG_DONTWAIT, NULL);
+    n = recvmmsg(datagram->watch.fd, batch->messages, size, MSG_DONTWAIT, NULL);
     return n < 0 ? 0 : (unsigned)n;
 }
 
@@ -127,17 +136,19 @@ static unsigned keep_answerable(const struct datagram *datagram, struct loop *lo
 static void datagram_ready(struct loop *loop, struct watch *watch, uint32_t events)
 {
     struct datagram *datagram = CONTAINER_OF(watch, struct datagram, watch);
+    size_t room = control_room(datagram, loop);
+    unsigned size = batch_size(room);
+    unsigned n = size;
     struct batch batch;
-    unsigned n = LOOP_SLOTS;
 
     (void)events;
     /* A batch that is not full has emptied the socket. */
-    for (int i = 0; i < BATCHES_PER_TURN && n == LOOP_SLOTS && !loop->draining; i++) {
+    for (int i = 0; i < BATCHES_PER_TURN && n == size && !loop->draining; i++) {
         if (reply_has_enough(datagram)) {
             (void)loop_rewatch(loop, watch, 0);
             return;
         }
-        n = receive_batch(datagram, loop, &batch);
+        n = receive_batch(datagram, loop, &batch, size, room);
         reply_batch(datagram, loop, batch.messages, keep_answerable(datagram, loop, &batch, n));
     }
 }

@@ -237,6 +237,19 @@ int peer_prepare_datagrams(int fd, unsigned needs)
     return 0;
 }
 
+size_t peer_room_for(unsigned needs)
+{
+    size_t room = CMSG_SPACE(sizeof(struct ucred));
+
+    if (needs & (POLICY_NEEDS_GROUPS | POLICY_NEEDS_UNIT)) {
+        room += CMSG_SPACE(sizeof(int));
+    }
+    if (needs & POLICY_NEEDS_LABEL) {
+        room += CMSG_SPACE(PEER_LABEL_MAX);
+    }
+    return room;
+}
+
 /*
  * Descriptors that the sender has passed: kernels before Linux 6.16 install them where there is
  * room for control data (unix(7)).
@@ -287,12 +300,18 @@ int peer_of_message(struct peer *peer, struct msghdr *message, unsigned needs)
 {
     static const struct ucred nobody = {.uid = (uid_t)-1, .gid = (gid_t)-1};
     CLEANUP(fd_close) int pidfd = -ESRCH;
+    bool passes = false;
 
     /* The credentials come first (scm_recv() in Linux): they make a fresh start. */
     set_credentials(peer, &nobody);
     for (struct cmsghdr *control = CMSG_FIRSTHDR(message); control;
          control = CMSG_NXTHDR(message, control)) {
+        passes |= control->cmsg_level == SOL_SOCKET && control->cmsg_type == SCM_RIGHTS;
         take_control(peer, control, &pidfd);
+    }
+    if (passes || message->msg_flags & MSG_CTRUNC) {
+        set_credentials(peer, &nobody);
+        return 0;
     }
     if (pidfd < 0) {
         return is_shortage(-pidfd) ? pidfd : 0;

@@ -22,8 +22,8 @@
 #include "policy.h"
 
 enum {
-    PEER_UNIT_MAX = 256,  /* systemd's limit, with the null byte */
-    PEER_LABEL_MAX = 256, /* a longer one is absent */
+    PEER_UNIT_MAX = 256,   /* systemd's limit, with the null byte */
+    PEER_LABEL_MAX = 1024, /* a longer one is absent */
     PEER_STATUS_MAX = 8192 + 11 * NGROUPS_MAX,
 };
 
@@ -39,11 +39,16 @@ struct peer {
     char status[PEER_STATUS_MAX];
 };
 
-/* Room for the control messages that peer_of_message() takes. */
+/*
+ * Room for the control messages that peer_of_message() takes, and how much of it is for NEEDS. It
+ * is no larger than that, because kernels before Linux 6.16 put descriptors that a sender passes
+ * there too; the label's is large enough for many.
+ */
 struct peer_room {
     _Alignas(struct cmsghdr) char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int)) +
                                         CMSG_SPACE(PEER_LABEL_MAX)];
 };
+size_t peer_room_for(unsigned needs);
 
 /*
  * Finds out who has connected to FD, a connected Unix socket; NEEDS is a set of enum policy_need.
@@ -58,7 +63,9 @@ int peer_prepare_datagrams(int fd, unsigned needs);
 
 /*
  * Finds out who has sent the datagram with the control messages of MESSAGE, which must be as
- * recvmsg(2) has left them, and closes every descriptor in them. Returns as peer_of_connection().
+ * recvmsg(2) has left them, and closes every descriptor in them. Of who passes descriptors, or
+ * whose control messages did not fit, nothing is known: part of it must not stand for the whole.
+ * Returns as peer_of_connection().
  */
 int peer_of_message(struct peer *peer, struct msghdr *message, unsigned needs);
 

@@ -4,6 +4,7 @@
 import os
 import socket
 import threading
+import time
 
 import pytest
 from uds import (ALL, CONNECTED, DGRAM, PATIENCE, SEQPACKET, STREAM, TYPES, connect, descriptors, echoes, eventually,
@@ -162,24 +163,24 @@ def test_a_datagram_without_credentials_is_refused(daemon, tmp_path):
     assert eventually(lambda: "PassCredentials=yes is missing" in process.log())
 
 
-def test_many_descriptors_that_come_with_datagrams_are_closed(guarded, daemon, tmp_path):
-    # Sent before the service had a say, so that no kernel refuses them; received with room for a pidfd.
+@pytest.mark.parametrize("number", [1, 60, 250])
+def test_descriptors_that_come_with_datagrams_are_closed_and_evade_no_rule(daemon, tmp_path, number):
+    # Sent before the service had a say, so that no kernel refuses them; received with room for a pidfd, which
+    # they take.
     policy = tmp_path / "policy"
-    policy.write_text(f"allow unit nothing.service\nallow group 4294967294\n{ME}")
+    policy.write_text(f"deny group {os.getegid()}\n{ME}" if number > 1 else f"allow group 4294967294\n{ME}")
     server = listening(DGRAM)
     server.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     client = connect(DGRAM, server.getsockname())
     with open("/dev/null", "rb") as null:
         for _ in range(8):
-            socket.send_fds(client, [b"hello"], [null.fileno()] * 100)
-    process = daemon([server], f"--policy={policy}", names=["auth"])
+            socket.send_fds(client, [b"hello"], [null.fileno()] * number)
+    process = daemon([server], f"--policy={policy}", names=["auth"], limit=300)
+    client.send(b"last")
     for _ in range(8):
-        assert client.recv(100) == b"hello"
-    before = descriptors(process.pid)
-    assert before < 40
-    for _ in range(100):
-        assert echoes(client)
-    assert descriptors(process.pid) == before
+        assert client.recv(100) == DENIED
+    assert client.recv(100) == (DENIED if number > 1 else b"last"), "the next one is judged as ever"
+    assert descriptors(process.pid) < 40
 
 
 @pytest.mark.parametrize("kind", ALL)
@@ -209,22 +210,25 @@ def test_whoami_tells_what_it_would_refuse(guarded):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a process with more groups takes root")
-def test_whoami_has_room_for_all_groups_that_a_process_can_have(guarded):
-    address, _ = guarded(STREAM, ME, names=["whoami"])
+@pytest.mark.parametrize("late", [False, True])
+def test_whoami_has_room_for_all_groups_that_a_process_can_have(guarded, late):
+    address, process = guarded(STREAM, ME, names=["whoami"])
     groups = list(range(4_000_000_000, 4_000_065_536))
-    received, reader = os.pipe()
     child = os.fork()
     if child == 0:
         status = 1
         try:
             os.setgroups(groups)
-            text = receive_exactly(connect(STREAM, address), 1 << 21)
+            client = connect(STREAM, address)
+            if late:  # it has been told a part, and the service stops
+                assert client.recv(1, socket.MSG_PEEK)
+                process.process.terminate()
+                time.sleep(1.5)
+            text = receive_exactly(client, 1 << 21)
             wanted = b"GROUPS=" + b",".join(b"%d" % group for group in groups) + b"\n"
             status = 0 if wanted in text and text.endswith(b"VERDICT=allow\n") else 2
         finally:
             os._exit(status)
-    os.close(received)
-    os.close(reader)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
