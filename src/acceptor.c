@@ -43,7 +43,7 @@ static bool accept_one(struct loop *loop, const struct acceptor *acceptor)
     counter_add(&loop->counters, COUNTER_ACCEPTED, 1);
     if (connected >= loop->connections_max) {
         counter_add(&loop->counters, COUNTER_REFUSED, 1);
-        close(fd);
+        loop_close(loop, fd);
         return true;
     }
     if (reception_connection(loop, acceptor->role, fd, acceptor->type) < 0) {

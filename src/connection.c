@@ -29,11 +29,10 @@ void connection_free(struct loop *loop, struct connection *connection)
     /* Closing the last reference also takes it out of the epoll set; a service manager that passed
      * the connection (Accept=yes) may hold another. */
     loop_unwatch(loop, &connection->watch);
-    close(connection->watch.fd);
+    loop_close(loop, connection->watch.fd);
     free(connection->owed);
     free(connection);
     counter_add(&loop->counters, COUNTER_CONNECTED, -1);
-    loop->descriptor_freed = true;
 }
 
 void connection_drain(struct connection *connection)
@@ -258,7 +257,7 @@ int connection_new(struct loop *loop, int fd, int type, const char *greeting)
     int r;
 
     if (!connection) {
-        close(fd);
+        loop_close(loop, fd);
         return -ENOMEM;
     }
     connection->watch = (struct watch){.ready = connection_ready, .fd = fd};
@@ -270,7 +269,7 @@ int connection_new(struct loop *loop, int fd, int type, const char *greeting)
     }
     r = loop_watch(loop, &connection->watch, EVENTS_READING);
     if (r < 0) {
-        close(fd);
+        loop_close(loop, fd);
         free(connection);
         return r;
     }

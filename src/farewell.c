@@ -59,10 +59,9 @@ static void farewell_end(struct loop *loop, struct farewell *farewell)
     }
     loop_unwatch(loop, &farewell->watch);
     empty(loop, farewell->watch.fd, farewell->type);
-    close(farewell->watch.fd);
+    loop_close(loop, farewell->watch.fd);
     free(farewell->rest);
     free(farewell);
-    loop->descriptor_freed = true;
 }
 
 /* Everything has been said. Returns 0 or a negative errno. */
@@ -70,6 +69,7 @@ static int fall_silent(struct loop *loop, struct farewell *farewell)
 {
     free(farewell->rest);
     farewell->rest = NULL;
+    farewell->until = loop_now() + FAREWELL_USEC;
     (void)shutdown(farewell->watch.fd, SHUT_WR);
     return loop_rewatch(loop, &farewell->watch, EPOLLRDHUP);
 }
@@ -125,8 +125,7 @@ int farewell_begin(struct loop *loop, int fd, int type, const char *text, size_t
     size_t done = sent > 0 ? (size_t)sent : 0;
 
     if (sent < 0 && sent != -EAGAIN) {
-        close(fd);
-        loop->descriptor_freed = true;
+        loop_close(loop, fd);
         /* Who has left need not be told. */
         return sent == -EPIPE || sent == -ECONNRESET ? 0 : (int)sent;
     }
@@ -134,12 +133,12 @@ int farewell_begin(struct loop *loop, int fd, int type, const char *text, size_t
     if (!farewell || keep_rest(farewell, text + done, length - done) < 0) {
         free(farewell);
         empty(loop, fd, type);
-        close(fd);
+        loop_close(loop, fd);
         return -ENOMEM;
     }
     farewell->watch = (struct watch){.ready = farewell_ready, .fd = fd};
     farewell->type = type;
-    farewell->until = loop_now() + FAREWELL_USEC;
+    farewell->until = loop_now() + (farewell->rest ? FAREWELL_REST_USEC : FAREWELL_USEC);
     append(&loop->farewells, farewell);
     if (!farewell->rest) {
         (void)shutdown(fd, SHUT_WR);
@@ -153,14 +152,30 @@ int farewell_begin(struct loop *loop, int fd, int type, const char *text, size_t
 
 uint64_t farewell_deadline(const struct farewells *farewells)
 {
-    return farewells->first ? farewells->first->until : UINT64_MAX;
+    uint64_t until = UINT64_MAX;
+
+    for (const struct farewell *one = farewells->first; one; one = one->next) {
+        until = one->until < until ? one->until : until;
+    }
+    return until;
 }
 
 void farewell_end_due(struct loop *loop, uint64_t now)
 {
-    /* Each has the same time, so they end in the order of the list. */
-    while (loop->farewells.first &&
-           (loop->farewells.first->until <= now || loop->farewells.count > FAREWELLS_MAX)) {
+    struct farewell *next;
+
+    for (struct farewell *one = loop->farewells.first; one; one = next) {
+        next = one->next;
+        if (one->until <= now || loop->farewells.count > FAREWELLS_MAX ||
+            (loop->draining && !one->rest)) {
+            farewell_end(loop, one);
+        }
+    }
+}
+
+void farewell_end_all(struct loop *loop)
+{
+    while (loop->farewells.first) {
         farewell_end(loop, loop->farewells.first);
     }
 }

@@ -17,6 +17,7 @@ struct farewell;
 enum {
     FAREWELLS_MAX = 64,
     FAREWELL_USEC = 1000 * 1000,
+    FAREWELL_REST_USEC = 5 * 1000 * 1000, /* for a word that is too long to be sent at once */
 };
 
 /* Those of one loop, oldest first. */
@@ -38,7 +39,9 @@ int farewell_begin(struct loop *loop, int fd, int type, const char *text, size_t
 uint64_t farewell_deadline(const struct farewells *farewells);
 
 /*
- * Ends those whose time is over at NOW, and the oldest of too many. Not to be called within a turn
- * of the loop, which may hold events of theirs.
+ * Ends those whose time is over at NOW, the oldest of too many, and, if the loop is draining, those
+ * to whom everything has been said. Not to be called within a turn of the loop, which may hold
+ * events of theirs.
  */
 void farewell_end_due(struct loop *loop, uint64_t now);
+void farewell_end_all(struct loop *loop);

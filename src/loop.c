@@ -153,6 +153,12 @@ int loop_turn(struct loop *loop, uint64_t timeout_usec)
     return n;
 }
 
+void loop_close(struct loop *loop, int fd)
+{
+    close(fd);
+    loop->descriptor_freed = true;
+}
+
 uint64_t loop_now(void)
 {
     struct timespec now;

@@ -84,5 +84,8 @@ void loop_unwatch(struct loop *loop, struct watch *watch);
  */
 int loop_turn(struct loop *loop, uint64_t timeout_usec);
 
+/* Closes a descriptor of a client; accepting may go on if it paused for want of one. */
+void loop_close(struct loop *loop, int fd);
+
 /* CLOCK_MONOTONIC in microseconds. */
 uint64_t loop_now(void);

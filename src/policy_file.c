@@ -52,6 +52,7 @@ int policy_load(const char *path, const struct policy_names *names, policy_repor
     CLEANUP(fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     CLEANUP(free_pointer) char *text = NULL;
     struct stat status;
+    struct stat after;
     ssize_t length;
     int r;
 
@@ -74,6 +75,12 @@ int policy_load(const char *path, const struct policy_names *names, policy_repor
     }
     if (length < 0) {
         return unreadable(report, context, path, (int)-length);
+    }
+    if (fstat(fd, &after) < 0 || after.st_size != length || after.st_size != status.st_size ||
+        after.st_mtim.tv_sec != status.st_mtim.tv_sec ||
+        after.st_mtim.tv_nsec != status.st_mtim.tv_nsec) {
+        report(context, 0, path, "was being written while it was read: try again");
+        return -EAGAIN;
     }
     r = policy_parse(text, (size_t)length, names, report, context, ret);
     return r == -ENOMEM ? unreadable(report, context, path, ENOMEM) : r;

@@ -8,7 +8,6 @@
 #include "connection.h"
 #include "farewell.h"
 #include "gate.h"
-#include "util.h"
 
 static int tell(struct loop *loop, int fd, int type)
 {
@@ -16,7 +15,7 @@ static int tell(struct loop *loop, int fd, int type)
     ssize_t length = gate_tell(loop->gate, text, loop->slot_size);
 
     if (length < 0) {
-        close(fd);
+        loop_close(loop, fd);
         return (int)length;
     }
     loop->slots_grown |= length > LOOP_SLOT_KEPT;
@@ -32,7 +31,7 @@ int reception_connection(struct loop *loop, enum role role, int fd, int type)
     }
     verdict = gate_judge_connection(loop->gate, &loop->counters, role, fd, type);
     if (verdict < 0) {
-        close(fd);
+        loop_close(loop, fd);
         return verdict;
     }
     switch ((enum gate_verdict)verdict) {

@@ -28,7 +28,7 @@ enum {
     STATUS_USEC = 1000 * 1000,       /* STATUS= changes at most this often */
     TROUBLE_USEC = 10 * 1000 * 1000, /* a trouble of one kind is logged at most this often */
     DESCRIPTORS_RESERVED = 32,       /* not for connections: epoll, event, log, sockets … */
-    DESCRIPTORS_FOR_POLICY = FAREWELLS_MAX + 4 * LOOP_SLOTS, /* and the senders' pidfds */
+    DESCRIPTORS_FOR_POLICY = FAREWELLS_MAX + 6 * LOOP_SLOTS, /* and what comes with datagrams */
 };
 
 struct service {
@@ -168,7 +168,10 @@ static int on_worker_event(sd_event_source *source, int fd, uint32_t revents, vo
         return sd_event_exit(service->event, 0);
     }
     service->activity_asked = false;
-    return look_in(service, STATUS_SOON_USEC);
+    /* A look that is due is not put off by more events. */
+    return sd_event_source_get_enabled(service->status_timer, NULL) > 0
+               ? 0
+               : look_in(service, STATUS_SOON_USEC);
 }
 
 static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)

@@ -74,8 +74,8 @@ static void keep_audit(struct worker *worker, bool final)
         return;
     }
     if (final || audit_deadline(gate_audit(gate)) <= loop_now()) {
-        unsigned dropped = audit_flush(gate_audit(gate), loop_now(), final);
-        counter_add(&worker->loop.counters, COUNTER_AUDIT_LOST, dropped);
+        uint64_t forgotten = audit_flush(gate_audit(gate), loop_now(), final);
+        counter_add(&worker->loop.counters, COUNTER_AUDIT_LOST, (int64_t)forgotten);
     }
     if (audit_has_news(gate_audit(gate))) {
         raise_event(worker->event_fd);
@@ -192,7 +192,7 @@ static void drop_rest(struct worker *worker)
         counter_add(&loop->counters, COUNTER_UNFINISHED, 1);
         connection_free(loop, loop->connections);
     }
-    farewell_end_due(loop, UINT64_MAX);
+    farewell_end_all(loop);
     for (struct datagram *datagram = worker->datagrams; datagram; datagram = datagram->next) {
         datagram_drop(datagram, loop);
     }
@@ -210,7 +210,7 @@ static void *worker_run(void *argument)
         }
         pay_debts(worker);
         if (worker->loop.farewells.first) {
-            farewell_end_due(&worker->loop, worker->loop.draining ? UINT64_MAX : loop_now());
+            farewell_end_due(&worker->loop, loop_now());
         }
         keep_audit(worker, false);
         if (atomic_load_explicit(&worker->activity_asked, memory_order_relaxed)) {
