@@ -45,9 +45,11 @@ static struct debtor *find(const struct debts *debts, const struct sender *sende
     return found ? *found : NULL;
 }
 
-bool debts_owed_to(const struct debts *debts, const struct sender *sender)
+size_t debts_owed_to(const struct debts *debts, const struct sender *sender)
 {
-    return debts->senders > 0 && find(debts, sender);
+    const struct debtor *debtor = debts->senders > 0 ? find(debts, sender) : NULL;
+
+    return debtor ? debtor->datagrams : 0;
 }
 
 /* Forgets the first reply owed to DEBTOR. */

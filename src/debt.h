@@ -74,8 +74,8 @@ struct debt_channel {
 void debts_init(struct debts *debts);
 void debts_deinit(struct debts *debts);
 
-/* Whether a reply to this sender has to wait behind others. */
-bool debts_owed_to(const struct debts *debts, const struct sender *sender);
+/* How many replies are owed to this sender: another one has to wait behind them. */
+size_t debts_owed_to(const struct debts *debts, const struct sender *sender);
 
 /*
  * Owes LENGTH bytes at DATA to SENDER; NOW is CLOCK_MONOTONIC in microseconds. Returns 0, -ENOBUFS

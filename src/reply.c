@@ -12,6 +12,8 @@ enum {
     DATAGRAM_OVERHEAD = 1024,
     /* Unread replies beyond this are not those of clients that are about to read them. */
     UNREAD_PLAUSIBLE = 8 * 1024 * 1024,
+    BRIEF_DATAGRAMS_PER_SENDER = 16, /* refusals and the like that one sender is owed at most */
+    BRIEF_SENDERS = DEBT_SENDERS / 2,
     WARY_TAKES = 256, /* datagrams received while probing; the others wait in the kernel */
 };
 
@@ -188,8 +190,10 @@ static void owe(struct datagram *datagram, struct loop *loop, const struct mmsgh
 {
     const struct sender *sender = sender_of(message);
     size_t before = datagram->debts.datagrams;
-    bool enough = sender->brief && (debts_owed_to(&datagram->debts, sender) ||
-                                    datagram->debts.senders >= DEBT_SENDERS / 2);
+    /* Some have to be kept, or who does not read would be no debtor for long (debt.h). */
+    bool enough =
+        sender->brief && (debts_owed_to(&datagram->debts, sender) >= BRIEF_DATAGRAMS_PER_SENDER ||
+                          datagram->debts.senders >= BRIEF_SENDERS);
     int r = enough ? -ENOBUFS
                    : debts_add(&datagram->debts, sender, message->msg_hdr.msg_iov->iov_base,
                                message->msg_hdr.msg_iov->iov_len, loop_now());

@@ -24,7 +24,7 @@ struct sender {
     struct sockaddr_storage address;
     socklen_t size;
     uid_t uid;
-    bool brief; /* it gets a word of the service's own and no echo: one is enough to be owed */
+    bool brief; /* it gets a word of the service's own and no echo: few are owed */
 };
 
 /* Sockets that must never get a reply: the daemon's own, the service manager's. */

@@ -217,10 +217,16 @@ def test_a_user_cannot_choose_the_unit_that_it_is_in(auth, users):
     auth.begin("allow unit trusted.service")
     auth.systemctl("start", f"user@{uid}.service")
     try:
-        done = run(*as_user("mallory"), "env", f"XDG_RUNTIME_DIR=/run/user/{uid}", "systemd-run", "--user", "--quiet",
-                   "--wait", "--pipe", "--collect", "--unit=trusted.service", *VISITOR)
-        outcome = dict(line.split("=", 1) for line in done.stdout.splitlines())
-        assert outcome == EVERYWHERE_DENIED, done.stderr
+        runtime = Path(f"/run/user/{uid}")
+        units = runtime / "systemd/user"
+        outcome = runtime / "outcome"
+        run(*as_user("mallory"), "mkdir", "--parents", str(units))
+        (units / "trusted.service").write_text(
+            f"[Service]\nType=oneshot\nExecStart={' '.join(VISITOR)}\nStandardOutput=truncate:{outcome}\n")
+        done = run(*as_user("mallory"), "env", f"XDG_RUNTIME_DIR={runtime}", "systemctl", "--user", "start",
+                   "trusted.service")
+        assert done.returncode == 0, done.stderr
+        assert dict(line.split("=", 1) for line in outcome.read_text().splitlines()) == EVERYWHERE_DENIED
     finally:
         auth.systemctl("stop", f"user@{uid}.service")
 
