@@ -76,7 +76,7 @@ choose_and_install() {
 # What it takes to build, and to boot a systemd over this machine's root. systemd-dev holds systemd.pc where
 # the package systemd no longer does.
 # shellcheck disable=SC2034
-BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config libsystemd-dev 'systemd-dev|systemd')
+BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config libsystemd-dev 'systemd-dev|systemd' libjansson-dev scdoc)
 # shellcheck disable=SC2034
 MACHINE_PACKAGES=(systemd systemd-container dbus libpam-systemd util-linux procps)
 # What tools/machine exits with if no systemd can be booted.
