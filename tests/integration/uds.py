@@ -20,6 +20,7 @@ ALL = list(TYPES)
 CONNECTED = [STREAM, SEQPACKET]
 
 ECHOD = os.environ.get("UDS_ECHOD", "/usr/libexec/uds-echod")
+CLIENT = os.environ.get("UDS_ECHO", "/usr/bin/uds-echo")
 
 
 def under_systemd():

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT
+#include "bench_flow.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+uint64_t now_nsec(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* Says what is wrong with message MESSAGE (0: with none in particular). Returns false. */
+__attribute__((format(printf, 4, 5))) static bool flow_fail(const struct flow *flow,
+                                                            struct traffic *traffic,
+                                                            uint64_t message, const char *format,
+                                                            ...)
+{
+    size_t size = sizeof(traffic->error);
+    va_list arguments;
+    int n;
+
+    if (message > 0) {
+        n = snprintf(traffic->error, size, "connection %u, message %llu: ", flow->number,
+                     (unsigned long long)message);
+    } else {
+        n = snprintf(traffic->error, size, "connection %u: ", flow->number);
+    }
+    va_start(arguments, format);
+    (void)vsnprintf(traffic->error + n, size - (size_t)n, format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+/* Begins the next message if there is one to send now. */
+static bool flow_begin(struct flow *flow, struct traffic *traffic)
+{
+    uint64_t now;
+
+    if (traffic->stopping || flow->begun - flow->back >= traffic->window ||
+        (traffic->interval > 0 && flow->begun >= flow->due)) {
+        return false;
+    }
+    now = now_nsec();
+    if (flow->begun == flow->back) {
+        flow->moved = now;
+    }
+    flow->since[flow->begun % traffic->window] =
+        traffic->interval > 0 ? flow->first + (uint64_t)((double)flow->begun * traffic->interval)
+                              : now;
+    flow->begun++;
+    flow->sent = 0;
+    traffic->in_flight++;
+    return true;
+}
+
+/* Sends what is left of the message that is begun. Returns the bytes, or a negative errno. */
+static ssize_t send_rest(const struct flow *flow, struct traffic *traffic)
+{
+    struct payload_loan loan;
+    const void *data =
+        payload_lend(&traffic->payload, &loan, flow->number, flow->begun, flow->sent);
+    ssize_t n =
+        send(flow->fd, data, traffic->payload.size - flow->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t r = n < 0 ? -errno : n;
+
+    payload_return(&loan);
+    return r;
+}
+
+bool flow_send(struct flow *flow, struct traffic *traffic, bool hold)
+{
+    flow->blocked = false;
+    while (!flow->closed &&
+           ((flow->begun > 0 && flow->sent < traffic->payload.size) || flow_begin(flow, traffic))) {
+        ssize_t n = hold ? -EAGAIN : send_rest(flow, traffic);
+        if (n == -EAGAIN) {
+            flow->blocked = true;
+            return true;
+        }
+        if (n == -EPIPE) {
+            /* What has come back until then is looked at first. */
+            flow->closed = true;
+            return true;
+        }
+        if (n < 0 && n != -EINTR) {
+            return flow_fail(flow, traffic, flow->begun, "cannot be sent: %s", strerror((int)-n));
+        }
+        flow->sent += n > 0 ? (size_t)n : 0;
+    }
+    return true;
+}
+
+static void flow_record(struct flow *flow, struct traffic *traffic, uint64_t now)
+{
+    uint64_t since = flow->since[flow->back % traffic->window];
+
+    flow->back++;
+    flow->received = 0;
+    traffic->in_flight--;
+    traffic->echoed++;
+    if (since >= traffic->start) {
+        histogram_record(traffic->latency, now > since ? now - since : 0);
+    }
+    if (now >= traffic->start && now < traffic->deadline) {
+        traffic->within++;
+    }
+}
+
+/* Something has come back although nothing is under way. */
+static bool fail_with_surplus(const struct flow *flow, struct traffic *traffic, const void *data,
+                              size_t length)
+{
+    unsigned char header[PAYLOAD_HEADER];
+    unsigned connection;
+    uint64_t message;
+
+    if (length >= sizeof(header)) {
+        memcpy(header, data, sizeof(header));
+        if (payload_identify(header, &connection, &message)) {
+            return flow_fail(flow, traffic, 0,
+                             "message %llu%s came, again or for nothing: all that were sent were "
+                             "back already",
+                             (unsigned long long)message,
+                             connection == flow->number ? "" : " of another connection");
+        }
+    }
+    return flow_fail(flow, traffic, 0, "%zu bytes came back that were not sent", length);
+}
+
+/* Compares LENGTH bytes, no more than are missing of the message that is to come back next. */
+static bool flow_check(struct flow *flow, struct traffic *traffic, const void *data, size_t length)
+{
+    char error[PAYLOAD_ERROR_MAX];
+
+    return payload_check(&traffic->payload, flow->number, flow->back + 1, flow->received, data,
+                         length, flow->header, error) ||
+           flow_fail(flow, traffic, flow->back + 1, "%s", error);
+}
+
+static bool take_bytes(struct flow *flow, struct traffic *traffic, size_t length, uint64_t now)
+{
+    const unsigned char *data = traffic->buffer;
+
+    while (length > 0) {
+        size_t rest = traffic->payload.size - flow->received;
+        size_t n = length < rest ? length : rest;
+        if (flow->back == flow->begun) {
+            return fail_with_surplus(flow, traffic, data, length);
+        }
+        if (!flow_check(flow, traffic, data, n)) {
+            return false;
+        }
+        flow->received += n;
+        if (n == rest) {
+            flow_record(flow, traffic, now);
+        }
+        data += n;
+        length -= n;
+    }
+    return true;
+}
+
+/* LENGTH is that of the message, of which the buffer holds what fits. */
+static bool take_message(struct flow *flow, struct traffic *traffic, size_t length, uint64_t now)
+{
+    size_t size = traffic->payload.size;
+
+    if (flow->back == flow->begun) {
+        return fail_with_surplus(flow, traffic, traffic->buffer, length);
+    }
+    /* The bytes first: they say whether it is another message. */
+    if (!flow_check(flow, traffic, traffic->buffer, length < size ? length : size)) {
+        return false;
+    }
+    if (length != size) {
+        return flow_fail(flow, traffic, flow->back + 1, "came back with %zu bytes, not %zu", length,
+                         size);
+    }
+    flow_record(flow, traffic, now);
+    return true;
+}
+
+static ssize_t receive(const struct flow *flow, const struct traffic *traffic)
+{
+    ssize_t n = recv(flow->fd, traffic->buffer, traffic->buffer_size,
+                     MSG_DONTWAIT | (flow->type == SOCK_STREAM ? 0 : MSG_TRUNC));
+
+    return n < 0 ? -errno : n;
+}
+
+static bool fail_without(const struct flow *flow, struct traffic *traffic, const char *what)
+{
+    if (flow->back == flow->begun) {
+        return flow_fail(flow, traffic, 0, "%s", what);
+    }
+    return flow_fail(flow, traffic, flow->back + 1, "did not come back: %s", what);
+}
+
+bool flow_receive(struct flow *flow, struct traffic *traffic)
+{
+    do {
+        ssize_t n = receive(flow, traffic);
+        if (n == -EAGAIN || n == -EINTR) {
+            return true;
+        }
+        if (n < 0) {
+            return fail_without(flow, traffic, strerror((int)-n));
+        }
+        if (n == 0 && flow->type != SOCK_DGRAM) {
+            return fail_without(flow, traffic, "the service has closed the connection");
+        }
+        flow->moved = now_nsec();
+        if (flow->type != SOCK_STREAM) {
+            if (!take_message(flow, traffic, (size_t)n, flow->moved)) {
+                return false;
+            }
+        } else if (!take_bytes(flow, traffic, (size_t)n, flow->moved)) {
+            return false;
+        } else if ((size_t)n < traffic->buffer_size) {
+            return true; /* that was all, and asking again would cost a call */
+        }
+    } while (flow->back < flow->begun);
+    return true;
+}
+
+bool flow_is_quiet(struct flow *flow, struct traffic *traffic)
+{
+    ssize_t n = receive(flow, traffic);
+    size_t size = traffic->buffer_size;
+
+    return n <= 0 ||
+           fail_with_surplus(flow, traffic, traffic->buffer, (size_t)n < size ? (size_t)n : size);
+}
+
+bool flow_is_alive(const struct flow *flow, struct traffic *traffic, uint64_t now,
+                   uint64_t timeout_nsec)
+{
+    if (flow->back == flow->begun || now < flow->moved || now - flow->moved < timeout_nsec) {
+        return true;
+    }
+    if (flow->begun == flow->back + 1 && flow->sent == 0) {
+        return flow_fail(flow, traffic, flow->begun, "could not be sent within %.3g s",
+                         (double)timeout_nsec / 1e9);
+    }
+    return flow_fail(flow, traffic, flow->back + 1, "did not come back within %.3g s",
+                     (double)timeout_nsec / 1e9);
+}

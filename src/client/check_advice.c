@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: MIT
+
+/* What to do about each cause. The state of the .socket unit comes first, where there is one. */
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "check.h"
+
+static const char *systemctl(const struct unit *unit)
+{
+    return unit->user ? "systemctl --user" : "systemctl";
+}
+
+/* Who may give commands on the unit, as an end of "To start it". */
+static const char *as_root(const struct unit *unit)
+{
+    return unit->user || geteuid() == 0 ? "" : ", as root";
+}
+
+static const char *gap_before(const char *service)
+{
+    return service[0] == '\0' ? "" : " ";
+}
+
+/* "systemctl VERB uds-echo.socket uds-echo.service" */
+static void command_on_both(struct check *check, const char *verb)
+{
+    const struct unit *unit = &check->unit;
+
+    report_command(&check->report, "%s %s %s%s%s", systemctl(unit), verb, unit->name,
+                   gap_before(unit->service), unit->service);
+}
+
+static void command_start(struct check *check)
+{
+    report_command(&check->report, "%s start %s", systemctl(&check->unit), check->unit.name);
+}
+
+/* What to do if nobody is at the address that the unit was to listen at. */
+static void advise_found(struct check *check)
+{
+    struct report *report = &check->report;
+    const struct unit *unit = &check->unit;
+
+    if (strcmp(unit->active, "inactive") == 0) {
+        report_advise(report, "%s is to listen there, but is inactive. To start it%s:", unit->name,
+                      as_root(unit));
+        command_start(check);
+    } else if (strcmp(unit->active, "failed") == 0) {
+        report_advise(report, "%s was to listen there, but has failed. Why is in:", unit->name);
+        command_on_both(check, "status");
+        report_advise(report, "Once that is mended, to start it anew%s:", as_root(unit));
+        command_on_both(check, "reset-failed");
+        command_start(check);
+    } else if (strcmp(unit->active, "active") == 0) {
+        report_advise(report,
+                      "%s is active, but its socket is no longer there: it was removed or replaced "
+                      "by somebody else. To have it made anew%s:",
+                      unit->name, as_root(unit));
+        command_on_both(check, "stop");
+        command_start(check);
+    } else {
+        report_advise(report, "%s is to listen there, and is %s. Try again in a moment.",
+                      unit->name, unit->active);
+    }
+}
+
+/* What to do if nobody is at the address. */
+static void advise_absent(struct check *check)
+{
+    struct report *report = &check->report;
+
+    switch (check->unit.found) {
+    case UNIT_FOUND:
+        advise_found(check);
+        break;
+    case UNIT_NONE:
+        report_advise(report, "No .socket unit that systemd knows listens there. If the name is "
+                              "right, start the program that is to listen. The units' sockets:");
+        report_command(report, "systemctl list-sockets --all");
+        break;
+    case UNIT_UNASKED:
+        report_advise(report, "If the name is right, start what is to listen there; if that is a "
+                              ".socket unit:");
+        report_command(report, "systemctl start NAME.socket");
+        break;
+    }
+}
+
+static void advise_missing(struct check *check)
+{
+    if (check->path.link[0] != '\0') {
+        report_advise(&check->report, "The symbolic link %s leads there; does it point right?",
+                      check->path.link);
+    }
+    advise_absent(check);
+}
+
+static void advise_not_a_socket(struct check *check)
+{
+    if (S_ISDIR(check->path.status.st_mode)) {
+        report_advise(&check->report, "Say the name of a socket in it.");
+        return;
+    }
+    report_advise(&check->report,
+                  "Nobody can listen at this name while it is taken: find out whose "
+                  "it is, move it away, and start the service again.");
+    if (check->unit.found == UNIT_FOUND) {
+        advise_found(check);
+    }
+}
+
+static void advise_name(struct check *check)
+{
+    report_advise(&check->report,
+                  "An abstract name belongs to a network namespace: one in a container, or of a "
+                  "service with PrivateNetwork=, is not seen from here. Those that are:");
+    report_command(&check->report, "ss --unix --all 'src @*'");
+    advise_absent(check);
+}
+
+static void advise_listening(struct check *check)
+{
+    if (check->target.family == AF_UNIX) {
+        advise_absent(check);
+        return;
+    }
+    report_advise(&check->report,
+                  "Start the service there, or look for the right port. Who listens on a machine:");
+    report_command(&check->report, "ss --listening --numeric --%s",
+                   check->target.family == AF_VSOCK    ? "vsock"
+                   : check->target.type == SOCK_STREAM ? "tcp"
+                                                       : "udp");
+}
+
+/* Where to look at how the service is doing. */
+static void advise_service(struct check *check)
+{
+    const char *path = check->path.resolved;
+    const char *address = path[0] == '\0' ? check->target.text : path;
+
+    if (check->unit.found == UNIT_FOUND) {
+        report_advise(&check->report, "How it is doing:");
+        command_on_both(check, "status");
+    } else if (check->target.family == AF_UNIX && !strpbrk(address, "' ")) {
+        report_advise(&check->report, "Which process it is (as root, to see those of others):");
+        report_command(&check->report, "ss --unix --all --processes 'src %s'", address);
+    }
+}
+
+static void advise_forbidden(struct check *check)
+{
+    if (check->target.family != AF_UNIX) {
+        report_advise(&check->report,
+                      "A firewall on this machine forbids it, or it is no address of one machine.");
+    } else if (check->error == EPERM) {
+        report_advise(&check->report, "The socket is itself connected to another one, and takes "
+                                      "datagrams from that alone.");
+    } else if (check->path.link[0] != '\0') {
+        report_advise(&check->report,
+                      "The link %s is perhaps one that you may not follow: the kernel does not let "
+                      "links of others lead out of directories such as /tmp "
+                      "(fs.protected_symlinks, proc(5)). Say where it leads to instead.",
+                      check->path.link);
+    } else {
+        report_advise(&check->report,
+                      "Permissions are not what stands in the way: it is a security "
+                      "module such as SELinux or AppArmor.");
+    }
+}
+
+static void advise_unreachable(struct check *check)
+{
+    if (check->target.family == AF_VSOCK) {
+        report_advise(&check->report,
+                      "Is the CID right (2 is the host, 1 this machine itself), and "
+                      "is there a way to it?");
+        return;
+    }
+    report_advise(&check->report, "There is no way to that network or machine from here:");
+    report_command(&check->report, "ip route");
+}
+
+static void advise_policy(struct check *check)
+{
+    struct report *report = &check->report;
+
+    report_advise(report, "You may connect; it is what the service knows of you that does not "
+                          "satisfy its policy. What it sees of you (uds-whoami.socket):");
+    report_command(report, "uds-echo whoami /run/uds-whoami/stream.sock");
+    report_advise(report, "To see the refusals, and the line of the policy that decided%s:",
+                  as_root(&check->unit));
+    report_command(report, "journalctl UDS_VERDICT=deny UDS_PEER_UID=%u", geteuid());
+}
+
+/* A sentence that needs no more than the cause, or NULL. */
+static const char *sentence(enum cause cause)
+{
+    switch ((int)cause) {
+    case CAUSE_NOT_A_DIRECTORY:
+        return "The path is wrong, or what stands in the way is to be moved.";
+    case CAUSE_LINK_LOOP:
+        return "Make the links lead somewhere.";
+    case CAUSE_WRONG_TYPE:
+        return "Leave --type= away: the type is found out without it.";
+    case CAUSE_BACKLOG_FULL:
+        return "Whoever listens does not take up its connections: it hangs, has too much to do, or "
+               "is not started.";
+    case CAUSE_CONNECT_TIMEOUT:
+        return "The machine is not there, a firewall drops what you send, or the service does not "
+               "take up its connections. If it is only far away, --timeout= waits longer.";
+    case CAUSE_NOT_SUPPORTED:
+        return "A module of the kernel is missing, or a sandbox forbids this kind of socket "
+               "(RestrictAddressFamilies=).";
+    case CAUSE_NO_ANSWER:
+        return "The service hangs, is no echo service, or takes long to start: --timeout= waits "
+               "longer.";
+    case CAUSE_WRONG_ANSWER:
+        return "It is no echo service, or it is broken. A mirror (uds-whoami) is asked with "
+               "uds-echo whoami.";
+    case CAUSE_CLOSED:
+        return "It is no echo service, or it has ended, or it takes no more connections.";
+    case CAUSE_SYSTEM_ERROR:
+        return "This is all that the kernel says.";
+    default:
+        return NULL;
+    }
+}
+
+void advise(struct check *check)
+{
+    struct report *report = &check->report;
+    enum cause cause = report->cause;
+
+    if (sentence(cause)) {
+        report_advise(report, "%s", sentence(cause));
+    }
+    switch ((int)cause) {
+    case CAUSE_NO_DIRECTORY:
+    case CAUSE_NO_FILE:
+        advise_missing(check);
+        break;
+    case CAUSE_DIRECTORY_FORBIDDEN:
+        access_advise(report, &check->path.status, ACCESS_ENTER, &check->unit);
+        break;
+    case CAUSE_FILE_FORBIDDEN:
+        access_advise(report, &check->path.status, ACCESS_CONNECT, &check->unit);
+        break;
+    case CAUSE_NOT_A_SOCKET:
+        advise_not_a_socket(check);
+        break;
+    case CAUSE_NO_NAME:
+        advise_name(check);
+        break;
+    case CAUSE_NOBODY_LISTENING:
+        advise_listening(check);
+        break;
+    case CAUSE_CONNECT_FORBIDDEN:
+        advise_forbidden(check);
+        break;
+    case CAUSE_UNREACHABLE:
+        advise_unreachable(check);
+        break;
+    case CAUSE_REFUSED_BY_POLICY:
+        advise_policy(check);
+        break;
+    case CAUSE_BACKLOG_FULL:
+    case CAUSE_NO_ANSWER:
+    case CAUSE_WRONG_ANSWER:
+    case CAUSE_CLOSED:
+        advise_service(check);
+        break;
+    default:
+        break;
+    }
+}

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: MIT
+
+/* What check has found: lines for people as it comes, or one object for programs at the end. */
+
+#include <stdarg.h>
+#include <string.h>
+
+#include "check.h"
+#include "client.h"
+#include "util.h"
+
+static const struct {
+    const char *name;
+    int status;
+} causes[] = {
+    [CAUSE_NONE] = {"none", STATUS_OK},
+    [CAUSE_NO_DIRECTORY] = {"no-directory", STATUS_UNREACHABLE},
+    [CAUSE_NOT_A_DIRECTORY] = {"not-a-directory", STATUS_UNREACHABLE},
+    [CAUSE_DIRECTORY_FORBIDDEN] = {"directory-forbidden", STATUS_REFUSED},
+    [CAUSE_LINK_LOOP] = {"link-loop", STATUS_UNREACHABLE},
+    [CAUSE_NO_FILE] = {"no-file", STATUS_UNREACHABLE},
+    [CAUSE_NOT_A_SOCKET] = {"not-a-socket", STATUS_UNREACHABLE},
+    [CAUSE_FILE_FORBIDDEN] = {"file-forbidden", STATUS_REFUSED},
+    [CAUSE_NO_NAME] = {"no-name", STATUS_UNREACHABLE},
+    [CAUSE_NOBODY_LISTENING] = {"nobody-listening", STATUS_UNREACHABLE},
+    [CAUSE_WRONG_TYPE] = {"wrong-type", STATUS_UNREACHABLE},
+    [CAUSE_BACKLOG_FULL] = {"backlog-full", STATUS_UNREACHABLE},
+    [CAUSE_CONNECT_FORBIDDEN] = {"connect-forbidden", STATUS_REFUSED},
+    [CAUSE_UNREACHABLE] = {"unreachable", STATUS_UNREACHABLE},
+    [CAUSE_CONNECT_TIMEOUT] = {"connect-timeout", STATUS_UNREACHABLE},
+    [CAUSE_NOT_SUPPORTED] = {"not-supported", STATUS_UNREACHABLE},
+    [CAUSE_REFUSED_BY_POLICY] = {"refused-by-policy", STATUS_REFUSED},
+    [CAUSE_NO_ANSWER] = {"no-answer", STATUS_WRONG},
+    [CAUSE_WRONG_ANSWER] = {"wrong-answer", STATUS_WRONG},
+    [CAUSE_CLOSED] = {"closed", STATUS_WRONG},
+    [CAUSE_SYSTEM_ERROR] = {"system-error", STATUS_UNREACHABLE},
+};
+
+const char *cause_name(enum cause cause)
+{
+    return causes[cause].name;
+}
+
+int cause_status(enum cause cause)
+{
+    return causes[cause].status;
+}
+
+void report_init(struct report *report, bool json)
+{
+    *report = (struct report){.json = json, .steps = json_array(), .advice = json_array()};
+    terminal_look(&report->terminal);
+}
+
+void report_deinit(struct report *report)
+{
+    json_decref(report->steps);
+    json_decref(report->advice);
+    json_decref(report->message);
+    *report = (struct report){0};
+}
+
+static json_t *make_text(const char *format, va_list arguments)
+    __attribute__((format(printf, 1, 0)));
+
+/*
+ * The text as a JSON string, or NULL without memory. Bytes that a terminal would take for more than
+ * a letter are replaced, and if it is no UTF-8 all that are not ASCII.
+ */
+static json_t *make_text(const char *format, va_list arguments)
+{
+    CLEANUP(free_pointer) char *text = NULL;
+    json_t *string;
+
+    if (vasprintf(&text, format, arguments) < 0) {
+        text = NULL;
+        return NULL;
+    }
+    for (char *c = text; *c != '\0'; c++) {
+        if ((unsigned char)*c < ' ' || *c == '\x7f') {
+            *c = '?';
+        }
+    }
+    string = json_string(text);
+    if (string) {
+        return string;
+    }
+    for (char *c = text; *c != '\0'; c++) {
+        if ((unsigned char)*c >= 0x80) {
+            *c = '?';
+        }
+    }
+    return json_string(text);
+}
+
+static json_t *make(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static json_t *make(const char *format, ...)
+{
+    va_list arguments;
+    json_t *string;
+
+    va_start(arguments, format);
+    string = make_text(format, arguments);
+    va_end(arguments);
+    return string;
+}
+
+json_t *report_string(const char *text)
+{
+    return make("%s", text);
+}
+
+/* How many columns the SIZE bytes at TEXT take. */
+static unsigned columns(const char *text, size_t size)
+{
+    unsigned count = 0;
+
+    for (size_t i = 0; i < size; i++) {
+        count += ((unsigned char)text[i] & 0xc0) != 0x80;
+    }
+    return count;
+}
+
+/* Prints TEXT behind what takes INDENT columns; on a terminal, lines are broken between words. */
+static void print_words(const struct terminal *terminal, const char *text, unsigned indent)
+{
+    unsigned column = indent;
+
+    while (*text != '\0') {
+        size_t size = strcspn(text, " ");
+        unsigned width = columns(text, size);
+        if (column > indent && terminal->is_terminal && column + 1 + width > terminal->width) {
+            printf("\n%*s", (int)indent, "");
+            column = indent;
+        } else if (column > indent) {
+            putchar(' ');
+            column++;
+        }
+        printf("%.*s", (int)size, text);
+        column += width;
+        text += size;
+        text += strspn(text, " ");
+    }
+    putchar('\n');
+}
+
+/* The columns before the text of a step: a mark, and two on either side of it. */
+static unsigned indent_of(const struct terminal *terminal)
+{
+    return terminal->utf8 ? 5 : 6;
+}
+
+static void print_step(const struct report *report, bool ok, const char *text)
+{
+    const struct terminal *terminal = &report->terminal;
+    const char *mark = terminal->utf8 ? (ok ? "✓" : "✗") : (ok ? "ok" : "no");
+
+    if (!report->json) {
+        printf("  %s%s%s  ", ok ? colour_good(terminal) : colour_bad(terminal), mark,
+               colour_end(terminal));
+        print_words(terminal, text, indent_of(terminal));
+    }
+}
+
+static bool is_said(const struct report *report, const json_t *text)
+{
+    size_t i;
+    json_t *step;
+
+    json_array_foreach(report->steps, i, step)
+    {
+        if (json_equal(json_object_get(step, "text"), text)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void report_pass(struct report *report, const char *format, ...)
+{
+    va_list arguments;
+    json_t *text;
+
+    va_start(arguments, format);
+    text = make_text(format, arguments);
+    va_end(arguments);
+    if (!text || is_said(report, text)) {
+        json_decref(text);
+        return;
+    }
+    print_step(report, true, json_string_value(text));
+    (void)json_array_append_new(report->steps, json_pack("{sbso}", "ok", 1, "text", text));
+}
+
+void report_fail(struct report *report, enum cause cause, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    report->message = make_text(format, arguments);
+    va_end(arguments);
+    report->cause = cause;
+    if (report->message) {
+        print_step(report, false, json_string_value(report->message));
+        (void)json_array_append_new(report->steps,
+                                    json_pack("{sbsO}", "ok", 0, "text", report->message));
+    }
+}
+
+void report_advise(struct report *report, const char *format, ...)
+{
+    va_list arguments;
+    json_t *text;
+
+    va_start(arguments, format);
+    text = make_text(format, arguments);
+    va_end(arguments);
+    if (text && !report->json) {
+        printf("%*s", (int)indent_of(&report->terminal), "");
+        print_words(&report->terminal, json_string_value(text), indent_of(&report->terminal));
+    }
+    (void)json_array_append_new(report->advice, text);
+}
+
+void report_command(struct report *report, const char *format, ...)
+{
+    va_list arguments;
+    json_t *text;
+
+    va_start(arguments, format);
+    text = make_text(format, arguments);
+    va_end(arguments);
+    if (text && !report->json) {
+        printf("%*s%s%s%s\n", (int)indent_of(&report->terminal) + 2, "",
+               colour_strong(&report->terminal), json_string_value(text),
+               colour_end(&report->terminal));
+    }
+    (void)json_array_append_new(report->advice, text);
+}

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT
+#include "target.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/vm_sockets.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "timespan.h"
+#include "util.h"
+#include "wait.h"
+
+static const int unix_types[] = {SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM};
+
+const char *target_type_name(int type)
+{
+    return type == SOCK_STREAM ? "stream" : type == SOCK_SEQPACKET ? "seqpacket" : "dgram";
+}
+
+int target_type_parse(const char *name)
+{
+    for (size_t i = 0; i < ELEMENTS(unix_types); i++) {
+        if (strcmp(name, target_type_name(unix_types[i])) == 0) {
+            return unix_types[i];
+        }
+    }
+    return strcmp(name, "datagram") == 0 ? SOCK_DGRAM : -EINVAL;
+}
+
+static int parse_unix(const char *text, struct target *target,
+                      char reason[static TARGET_REASON_MAX])
+{
+    struct sockaddr_un *un = (struct sockaddr_un *)&target->address;
+    bool abstract = text[0] == '@';
+    size_t length = strlen(text);
+
+    if (length == 0 || (abstract && length == 1)) {
+        snprintf(reason, TARGET_REASON_MAX, "is empty");
+        return -EINVAL;
+    }
+    /* A path needs no null byte at its end if it fills its room (unix(7)). */
+    if (length > sizeof(un->sun_path)) {
+        snprintf(reason, TARGET_REASON_MAX,
+                 "is longer than the %zu bytes of a Unix socket's address", sizeof(un->sun_path));
+        return -ENAMETOOLONG;
+    }
+    target->family = un->sun_family = AF_UNIX;
+    // NOLINTNEXTLINE(bugprone-not-null-terminated-result): the rest of the address is zero
+    memcpy(un->sun_path, text, length);
+    if (abstract) {
+        un->sun_path[0] = '\0';
+    }
+    target->size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length +
+                               (!abstract && length < sizeof(un->sun_path) ? 1 : 0));
+    return 0;
+}
+
+/* "HOST:PORT" or "[HOST]:PORT" */
+static int parse_internet(const char *text, int type, struct target *target,
+                          char reason[static TARGET_REASON_MAX])
+{
+    const struct addrinfo hints = {.ai_socktype = type, .ai_flags = AI_ADDRCONFIG};
+    const char *colon = strrchr(text, ':');
+    bool brackets = text[0] == '[' && colon && colon > text && colon[-1] == ']';
+    struct addrinfo *found;
+    char host[NI_MAXHOST];
+    size_t length;
+    int r;
+
+    if (!colon || colon == text || colon[1] == '\0') {
+        snprintf(reason, TARGET_REASON_MAX, "is not HOST:PORT behind the first colon");
+        return -EINVAL;
+    }
+    length = (size_t)(colon - text) - (brackets ? 2 : 0);
+    snprintf(host, sizeof(host), "%.*s", (int)length, text + (brackets ? 1 : 0));
+    r = getaddrinfo(host, colon + 1, &hints, &found);
+    if (r != 0) {
+        snprintf(reason, TARGET_REASON_MAX, "is not found: %s",
+                 r == EAI_SYSTEM ? strerror(errno) : gai_strerror(r));
+        return -EHOSTUNREACH;
+    }
+    target->family = found->ai_family;
+    target->type = type;
+    target->size = found->ai_addrlen;
+    memcpy(&target->address, found->ai_addr, found->ai_addrlen);
+    freeaddrinfo(found);
+    return 0;
+}
+
+static int parse_vsock(const char *text, struct target *target,
+                       char reason[static TARGET_REASON_MAX])
+{
+    struct sockaddr_vm *vm = (struct sockaddr_vm *)&target->address;
+    unsigned cid;
+    unsigned port;
+    char rest;
+
+    // NOLINTNEXTLINE(cert-err34-c): what is out of range is refused by connect(2)
+    if (sscanf(text, "%u:%u%c", &cid, &port, &rest) != 2) {
+        snprintf(reason, TARGET_REASON_MAX, "is not vsock:CID:PORT with two numbers");
+        return -EINVAL;
+    }
+    target->family = vm->svm_family = AF_VSOCK;
+    target->type = SOCK_STREAM;
+    vm->svm_cid = cid;
+    vm->svm_port = port;
+    target->size = sizeof(*vm);
+    return 0;
+}
+
+int target_parse(const char *text, struct target *ret, char reason[static TARGET_REASON_MAX])
+{
+    struct target target = {.text = text};
+    int r;
+
+    if (strncmp(text, "tcp:", 4) == 0) {
+        r = parse_internet(text + 4, SOCK_STREAM, &target, reason);
+    } else if (strncmp(text, "udp:", 4) == 0) {
+        r = parse_internet(text + 4, SOCK_DGRAM, &target, reason);
+    } else if (strncmp(text, "vsock:", 6) == 0) {
+        r = parse_vsock(text + 6, &target, reason);
+    } else {
+        r = parse_unix(text, &target, reason);
+    }
+    if (r == 0) {
+        *ret = target;
+    }
+    return r;
+}
+
+int target_insist(struct target *target, int type)
+{
+    if (target->type != 0 && target->type != type) {
+        return -EPROTOTYPE;
+    }
+    target->type = type;
+    return 0;
+}
+
+/* Waits until the connection that is being made is made. Returns 0 or a negative errno. */
+static int await_connection(int fd, uint64_t timeout_usec)
+{
+    int error = 0;
+    socklen_t size = sizeof(error);
+    int r = wait_for(fd, POLLOUT, wait_deadline(timeout_usec));
+
+    if (r < 0) {
+        return r;
+    }
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0 ? -errno : -error;
+}
+
+/*
+ * Connects FD. On a Unix socket a full backlog does not make a socket that does not block wait
+ * (EAGAIN, unix(7)); one that blocks waits as long as SO_SNDTIMEO says.
+ */
+static int connect_within(int fd, const struct target *target, uint64_t timeout_usec)
+{
+    const struct timeval patience = {
+        .tv_sec = timeout_usec == TIMESPAN_INFINITY ? 0 : (time_t)(timeout_usec / 1000000),
+        .tv_usec = timeout_usec == TIMESPAN_INFINITY ? 0 : (suseconds_t)(timeout_usec % 1000000),
+    };
+    const struct timeval forever = {0};
+    int flags = fcntl(fd, F_GETFL);
+    int r;
+
+    if (target->family == AF_UNIX) {
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+        r = connect(fd, (const struct sockaddr *)&target->address, target->size) < 0 ? -errno : 0;
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &forever, sizeof(forever));
+        return r == -EAGAIN ? -ETIMEDOUT : r;
+    }
+    (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+    r = connect(fd, (const struct sockaddr *)&target->address, target->size) < 0 ? -errno : 0;
+    if (r == -EINPROGRESS) {
+        r = await_connection(fd, timeout_usec);
+    }
+    (void)fcntl(fd, F_SETFL, flags);
+    return r;
+}
+
+static int connect_as(const struct target *target, int type, uint64_t timeout_usec)
+{
+    const struct sockaddr_un any = {.sun_family = AF_UNIX};
+    const int on = 1;
+    int fd = socket(target->family, type | SOCK_CLOEXEC, 0);
+    int r = fd < 0 ? -errno : 0;
+
+    if (r == 0 && target->family == AF_UNIX && type == SOCK_DGRAM &&
+        bind(fd, (const struct sockaddr *)&any, sizeof(any.sun_family)) < 0) {
+        r = -errno;
+    }
+    if (r == 0) {
+        r = connect_within(fd, target, timeout_usec);
+    }
+    if (r < 0) {
+        fd_close(&fd);
+        return r;
+    }
+    if (type == SOCK_STREAM && (target->family == AF_INET || target->family == AF_INET6)) {
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    }
+    return fd;
+}
+
+/*
+ * Whether ERROR may mean that the socket is of another type. A file is of one type (EPROTOTYPE); an
+ * abstract name is looked up among the sockets of one type, and is free among the others.
+ */
+static bool may_be_another_type(const struct target *target, int error)
+{
+    const struct sockaddr_un *un = (const struct sockaddr_un *)&target->address;
+
+    return error == -EPROTOTYPE || (error == -ECONNREFUSED && un->sun_path[0] == '\0');
+}
+
+int target_connect(struct target *target, uint64_t timeout_usec)
+{
+    int fd = -EPROTOTYPE;
+
+    if (target->type != 0) {
+        return connect_as(target, target->type, timeout_usec);
+    }
+    for (size_t i = 0; i < ELEMENTS(unix_types) && may_be_another_type(target, fd); i++) {
+        fd = connect_as(target, unix_types[i], timeout_usec);
+        if (fd >= 0) {
+            target->type = unix_types[i];
+        }
+    }
+    return fd;
+}

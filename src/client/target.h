@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+/*
+ * Which socket is meant: a path, "@abstract", "tcp:HOST:PORT", "udp:HOST:PORT" or "vsock:CID:PORT".
+ * A Unix socket does not tell its type: connecting with each does (EPROTOTYPE, unix(7); for an
+ * abstract name ECONNREFUSED, as if there were none).
+ */
+
+#include <stdint.h>
+#include <sys/socket.h>
+
+struct target {
+    const char *text; /* as it was written */
+    int family;
+    int type; /* SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM; 0 until it is known */
+    struct sockaddr_storage address;
+    socklen_t size;
+};
+
+enum { TARGET_REASON_MAX = 256 };
+
+/*
+ * Reads TEXT, which must live as long as RET. Returns 0, or a negative errno with the reason in
+ * REASON, as the end of the sentence "TEXT …".
+ */
+int target_parse(const char *text, struct target *ret, char reason[static TARGET_REASON_MAX]);
+
+/*
+ * Insists on TYPE (SOCK_…). Returns 0, or -EPROTOTYPE if that does not go with the target's kind.
+ */
+int target_insist(struct target *target, int type);
+
+/*
+ * Connects a new socket, close-on-exec and blocking, to the target, whose type is found out if it
+ * is not known. A datagram socket gets an address of its own, to be answered at (autobind). Returns
+ * the descriptor, or a negative errno: -ETIMEDOUT if it is not taken up within TIMEOUT_USEC.
+ */
+int target_connect(struct target *target, uint64_t timeout_usec);
+
+/* "stream", "seqpacket" or "dgram"; the type of that name ("datagram" too), or -EINVAL. */
+const char *target_type_name(int type);
+int target_type_parse(const char *name);

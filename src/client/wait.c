@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+#include "wait.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <time.h>
+
+#include "timespan.h"
+
+uint64_t wait_now_nsec(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+uint64_t wait_now(void)
+{
+    return wait_now_nsec() / 1000;
+}
+
+uint64_t wait_deadline(uint64_t timeout_usec)
+{
+    return timeout_usec == TIMESPAN_INFINITY ? TIMESPAN_INFINITY : wait_now() + timeout_usec;
+}
+
+int wait_for(int fd, short events, uint64_t deadline)
+{
+    struct pollfd event = {.fd = fd, .events = events};
+    uint64_t now = wait_now();
+    uint64_t msec = deadline > now ? (deadline - now + 999) / 1000 : 0;
+    int n = poll(&event, 1, deadline == TIMESPAN_INFINITY || msec > INT_MAX ? -1 : (int)msec);
+
+    return n > 0 ? 0 : n == 0 ? -ETIMEDOUT : -errno;
+}
