@@ -106,8 +106,8 @@ static void advise_not_a_socket(struct check *check)
         return;
     }
     report_advise(&check->report,
-                  "Nobody can listen at this name while it is taken: find out whose "
-                  "it is, move it away, and start the service again.");
+                  "Is this the name that you meant? If it is, nobody can listen there while it is "
+                  "taken: find out whose it is and what it is for before anything else.");
     if (check->unit.found == UNIT_FOUND) {
         advise_found(check);
     }

@@ -73,6 +73,9 @@ int take_target(const struct common *common, const char *command, const char *te
  */
 int target_complain(const struct target *target, int r);
 
+/* Says that the service at TARGET has refused this client by its policy. Returns STATUS_REFUSED. */
+int policy_complain(const struct target *target);
+
 /* The subcommands. ARGV[0] is the subcommand's name. They return an exit status. */
 int cmd_send(int argc, char **argv);
 int cmd_ping(int argc, char **argv);

@@ -299,7 +299,7 @@ static int ping_run(struct ping *ping)
     r = ping_all(ping);
     session_close(&ping->session);
     if (r == -EACCES && ping->checked == 0) {
-        return target_complain(&ping->target, r);
+        return policy_complain(&ping->target);
     }
     if (r < 0) {
         (void)target_complain(&ping->target, r);

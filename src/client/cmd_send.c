@@ -130,7 +130,7 @@ static int send_run(struct send *send)
         return STATUS_WRONG; /* said already */
     }
     if (r < 0) {
-        return target_complain(&send->target, r);
+        return r == -EACCES ? policy_complain(&send->target) : target_complain(&send->target, r);
     }
     if (!identical) {
         complain("%s: %" PRIu64 " bytes went there, and %" PRIu64 " came back%s.",

@@ -128,9 +128,7 @@ int target_complain(const struct target *target, int r)
     switch (-r) {
     case EACCES:
     case EPERM:
-        complain("%s: permission denied, or refused by the service's policy; "
-                 "uds-echo check %s says more.",
-                 text, text);
+        complain("%s: permission denied; uds-echo check %s says more.", text, text);
         return STATUS_REFUSED;
     case EBADMSG:
         complain("%s: what came back is not what was sent.", text);
@@ -150,4 +148,11 @@ int target_complain(const struct target *target, int r)
                  text);
         return STATUS_UNREACHABLE;
     }
+}
+
+int policy_complain(const struct target *target)
+{
+    complain("%s: the service has refused you by its policy; uds-echo check %s says more.",
+             target->text, target->text);
+    return STATUS_REFUSED;
 }
