@@ -6,6 +6,7 @@
  */
 
 #include <sysexits.h>
+#include <time.h>
 
 #include "activation.h"
 #include "log.h"
@@ -24,6 +25,20 @@ static int check_policy(const char *file)
     policy_print(policy, stdout);
     policy_free(policy);
     return EX_OK;
+}
+
+/*
+ * Ends with EX_CONFIG, but under a service manager only after a moment: a client that waits at the
+ * socket has the service started again at once, over and over, until what is wrong is mended.
+ */
+static int fail_config(void)
+{
+    const struct timespec pause = {.tv_sec = 1};
+
+    if (getenv("NOTIFY_SOCKET")) { // NOLINT(concurrency-mt-unsafe): there is one thread
+        (void)nanosleep(&pause, NULL);
+    }
+    return EX_CONFIG;
 }
 
 int main(int argc, char **argv)
@@ -49,7 +64,7 @@ int main(int argc, char **argv)
 
     n = activation_collect(options.policy != NULL, &sockets);
     if (n < 0) {
-        return EX_CONFIG;
+        return fail_config();
     }
     if (n == 0) {
         log_line(LOG_ERR, "No sockets were passed: this program is started by systemd "
@@ -58,7 +73,7 @@ int main(int argc, char **argv)
         return EX_USAGE;
     }
     if (options.policy && policy_load_or_log(options.policy, &policy) < 0) {
-        return EX_CONFIG;
+        return fail_config();
     }
     return service_run(&options, sockets, (size_t)n, policy) < 0 ? EX_OSERR : EX_OK;
 }

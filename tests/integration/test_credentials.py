@@ -552,6 +552,18 @@ def test_a_bad_policy_makes_the_reload_fail_and_changes_nothing(auth):
     assert echoes(early)
 
 
+def test_a_client_that_waits_is_served_when_a_bad_policy_is_mended(auth):
+    auth.begin("allow everybody")
+    client = auth.connect(STREAM)
+    client.settimeout(3)
+    with pytest.raises(TimeoutError):
+        client.recv(8)
+    assert auth.state(auth.socket) == "active", "trying again and again does not wear the socket out"
+    auth.policy("allow user root")
+    client.settimeout(PATIENCE)
+    assert answer_to(client, STREAM) == b"Welcome\n"
+
+
 def test_a_bad_policy_at_the_start_keeps_the_door_shut(auth):
     auth.policy("allow everybody")
     since = time.time()
