@@ -15,7 +15,7 @@ enum {
     THREADS_MAX = 256,
     SIZE_MAX_BYTES = 256 << 20,
 };
-#define RATE_MAX 1000000000
+#define RATE_MAX 10000000
 
 static const struct bench_options defaults = {
     .sizes = {{64, 1024, 16384, 65536}, 4},
@@ -91,7 +91,7 @@ static int take_option(struct bench_options *options, int option, char **argv)
     case 'R':
         return read_number(optarg, 1, RATE_MAX, &options->rate)
                    ? -1
-                   : wrong_value("rate", "not a number of messages a second");
+                   : wrong_value("rate", "not a number of messages a second, to 10000000");
     case 'b':
         options->busy_poll = true;
         return -1;

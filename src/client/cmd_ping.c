@@ -255,7 +255,7 @@ static int ping_all(struct ping *ping)
     uint64_t start = wait_now();
     int r = 0;
 
-    while (ping->sent < ping->count && !interrupted) {
+    while (ping->sent < ping->count && !interrupted && !ferror(stdout)) {
         r = ping_once(ping);
         if (r == -EINTR) {
             ping->sent--; /* nobody waits for it any more */

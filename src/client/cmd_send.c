@@ -20,6 +20,9 @@ void tally_add(struct tally *tally, const char *data, size_t length)
 {
     uint64_t hash = tally->bytes == 0 ? 0xcbf29ce484222325U : tally->hash;
 
+    if (length == 0) {
+        return;
+    }
     for (size_t i = 0; i < length; i++) {
         hash = (hash ^ (unsigned char)data[i]) * 0x100000001b3U;
     }
@@ -87,6 +90,10 @@ static int send_messages(struct send *send)
     while (r == 0 && (length = getline(&line, &room, stdin)) >= 0) {
         length -= length > 0 && line[length - 1] == '\n';
         r = send_message(send, line, (size_t)length);
+    }
+    if (r == 0 && ferror(stdin)) {
+        complain("Standard input could not be read: %s.", strerror(errno));
+        return -ECANCELED;
     }
     return r;
 }

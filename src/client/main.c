@@ -2,10 +2,12 @@
 
 /* uds-echo: the client for people. See uds-echo(1). */
 
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client.h"
 #include "config.h"
@@ -74,9 +76,25 @@ static int run(int argc, char **argv)
     return STATUS_USAGE;
 }
 
+/* What is opened later must not be taken for standard input, output or error. Writing to what was
+ * closed stays an error. */
+static void fill_standard(void)
+{
+    int fd;
+
+    do {
+        fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
 int main(int argc, char **argv)
 {
     int status;
+
+    fill_standard();
 
     (void)setlocale(LC_ALL, "");
     (void)setlocale(LC_NUMERIC, "C"); /* programs read the figures, too */

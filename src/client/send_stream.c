@@ -25,6 +25,7 @@ struct pipe {
     size_t out_done;
     bool input_ended;
     bool closed_writing;
+    bool cut; /* the service has closed before it had taken all */
     char in[BUFFER_MAX];
     char first_out[sizeof(SESSION_DENIED)]; /* the first bytes each way, to know a greeting by */
     size_t first_out_length;
@@ -70,7 +71,7 @@ static int pipe_send(struct pipe *pipe)
     if (n < 0) {
         if (errno == EPIPE) {
             /* The service takes no more; what it has to say about that is still to be read. */
-            pipe->input_ended = pipe->closed_writing = true;
+            pipe->cut = pipe->input_ended = pipe->closed_writing = true;
             pipe->out_length = pipe->out_done = 0;
             return 0;
         }
@@ -194,5 +195,5 @@ int send_stream(struct send *send)
     while (r == 0) {
         r = pipe_turn(pipe);
     }
-    return r == -ENODATA ? 0 : r;
+    return r != -ENODATA ? r : pipe->cut ? -ECONNRESET : 0;
 }

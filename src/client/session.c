@@ -107,6 +107,14 @@ static int take_greeting(struct session *session, char *buffer, const char *mess
     return 0;
 }
 
+/* Whether the service has closed the connection: nothing that is received then is no message. */
+static bool has_ended(const struct session *session)
+{
+    struct pollfd event = {.fd = session->fd, .events = POLLRDHUP};
+
+    return session->type == SOCK_STREAM || poll(&event, 1, 0) > 0;
+}
+
 static int receive_some(struct session *session, char *buffer, size_t size, const char *message,
                         size_t length, struct progress *progress)
 {
@@ -116,8 +124,7 @@ static int receive_some(struct session *session, char *buffer, size_t size, cons
     if (n < 0) {
         return errno == EAGAIN || errno == EINTR ? 0 : -errno;
     }
-    if (n == 0 &&
-        (session->type == SOCK_STREAM || (session->type == SOCK_SEQPACKET && length > 0))) {
+    if (n == 0 && session->type != SOCK_DGRAM && (length > 0 || has_ended(session))) {
         return -ECONNRESET;
     }
     if ((size_t)n > size - progress->received) {
@@ -159,6 +166,10 @@ int session_exchange(struct session *session, const void *message, size_t length
         }
         if (r < 0) {
             return r;
+        }
+        /* More than was sent is no echo. */
+        if (session->type == SOCK_STREAM && session->greeted && progress.received > progress.sent) {
+            return -EBADMSG;
         }
     }
     return progress.received == length && memcmp(buffer, message, length) == 0 ? 0 : -EBADMSG;

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "client.h"
 #include "timespan.h"
 #include "util.h"
 #include "wait.h"
@@ -71,11 +72,17 @@ static int parse_internet(const char *text, int type, struct target *target,
     bool brackets = text[0] == '[' && colon && colon > text && colon[-1] == ']';
     struct addrinfo *found;
     char host[NI_MAXHOST];
+    uint64_t port;
     size_t length;
     int r;
 
     if (!colon || colon == text || colon[1] == '\0') {
         snprintf(reason, TARGET_REASON_MAX, "is not HOST:PORT behind the first colon");
+        return -EINVAL;
+    }
+    if (strspn(colon + 1, "0123456789") == strlen(colon + 1) &&
+        !read_number(colon + 1, 1, UINT16_MAX, &port)) {
+        snprintf(reason, TARGET_REASON_MAX, "has a port that is not from 1 to 65535");
         return -EINVAL;
     }
     length = (size_t)(colon - text) - (brackets ? 2 : 0);

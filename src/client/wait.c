@@ -30,8 +30,13 @@ int wait_for(int fd, short events, uint64_t deadline)
 {
     struct pollfd event = {.fd = fd, .events = events};
     uint64_t now = wait_now();
-    uint64_t msec = deadline > now ? (deadline - now + 999) / 1000 : 0;
-    int n = poll(&event, 1, deadline == TIMESPAN_INFINITY || msec > INT_MAX ? -1 : (int)msec);
+    uint64_t msec;
+    int n;
 
+    if (now >= deadline) {
+        return -ETIMEDOUT; /* also where there is always something to do */
+    }
+    msec = (deadline - now + 999) / 1000;
+    n = poll(&event, 1, deadline == TIMESPAN_INFINITY || msec > INT_MAX ? -1 : (int)msec);
     return n > 0 ? 0 : n == 0 ? -ETIMEDOUT : -errno;
 }

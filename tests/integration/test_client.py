@@ -334,3 +334,74 @@ def test_standard_output_that_cannot_be_written_is_an_error(echo):
             done = subprocess.run([CLIENT, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60,
                                   check=False)
             assert done.returncode == WRONG and "Standard output" in done.stderr
+
+
+# --- Bad company. -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bad(tmp_path):
+    """bad(kind, conduct): the path of a socket whose server does conduct(peer) with each client."""
+
+    def start(kind, conduct):
+        path = str(tmp_path / f"bad-{len(os.listdir(tmp_path))}.sock")
+        server = listening(kind, path)
+
+        def serve():
+            while True:
+                peer, _ = server.accept()
+                try:
+                    conduct(peer)
+                except OSError:
+                    pass
+                peer.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        return path
+
+    return start
+
+
+def flood(peer):
+    while True:
+        peer.sendall(b"x" * 65536)
+
+
+def test_who_floods_is_found_out(bad):
+    path = bad(STREAM, flood)
+    client("ping", "-c", "1", "-s", "4M", "-w", "2s", path, status=WRONG)
+
+
+@pytest.mark.parametrize("kind", CONNECTED)
+def test_empty_messages_of_a_service_that_closes_are_not_taken_for_echoed(bad, kind):
+    path = bad(kind, lambda peer: None)
+    client("send", path, input="\n\n\n", status=WRONG)
+
+
+def test_nothing_comes_back_as_nothing(echo):
+    for kind in CONNECTED:
+        assert client("send", echo(kind), input="").stdout == ""
+
+
+def test_ping_ends_when_nobody_reads_what_it_prints(echo):
+    done = run("bash", "-c", '"$0" ping -i 1ms "$1" | head -2; exit ${PIPESTATUS[0]}', CLIENT, echo(STREAM))
+    assert done.returncode == WRONG
+    assert "Standard output could not be written" in done.stderr
+
+
+@pytest.mark.parametrize("redirection", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_what_is_closed_is_not_mixed_up_with_the_socket(echo, redirection):
+    path = echo(STREAM)
+    done = run("bash", "-c", f'"$0" ping -c 3 -i 0 "$1" {redirection}', CLIENT, path)
+    assert "changed" not in done.stderr
+    assert done.returncode == (WRONG if ">&-" in redirection.split() else OK)
+
+
+def test_input_that_cannot_be_read_is_an_error(echo):
+    for kind in ALL:
+        done = run("bash", "-c", '"$0" send "$1" < /', CLIENT, echo(kind))
+        assert done.returncode == WRONG and "Standard input could not be read" in done.stderr
+
+
+def test_a_port_out_of_range_is_a_wrong_command_line():
+    assert "65535" in client("ping", "tcp:127.0.0.1:73313", status=USAGE).stderr
