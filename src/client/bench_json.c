@@ -40,15 +40,15 @@ static json_t *result_to_json(const struct bench_result *result, const struct be
         json_array_append_new(rounds, round_to_json(&result->each[i]));
     }
     return json_pack(
-        "{s:s, s:b, s:s?, s:I, s:I, s:I, s:f, s:{s:f, s:f, s:f}, s:f, s:f, s:o, s:o, s:s?}",
-        "socket", bench_result_name(result), "bare_loop", result->target == NULL, "type",
-        like && like->type != 0 ? target_type_name(like->type) : NULL, "messages",
+        "{s:o, s:b, s:s?, s:I, s:I, s:I, s:f, s:{s:f, s:f, s:f}, s:f, s:f, s:o, s:o, s:o?}",
+        "socket", report_string(bench_result_name(result)), "bare_loop", result->target == NULL,
+        "type", like && like->type != 0 ? target_type_name(like->type) : NULL, "messages",
         (json_int_t)result->messages, "echoed", (json_int_t)result->echoed, "unsent",
         (json_int_t)result->unsent, "seconds", result->seconds, "messages_per_second", "median",
         result->per_second, "min", result->per_second_min, "max", result->per_second_max,
         "bytes_per_second", result->per_second * (double)result->point.size, "ratio",
         bench_ratio(result, first), "latency_ns", latency_to_json(result->latency), "rounds",
-        rounds, "error", result->error[0] != '\0' ? result->error : NULL);
+        rounds, "error", result->error[0] != '\0' ? report_string(result->error) : NULL);
 }
 
 static json_t *point_to_json(const struct bench_run *run, size_t i)

@@ -80,9 +80,6 @@ void report_advise(struct report *report, const char *format, ...)
 void report_command(struct report *report, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* TEXT as JSON has to have it; what is no text in it is replaced. NULL without memory. */
-json_t *report_string(const char *text);
-
 /* The way along a path. */
 struct path {
     char resolved[PATH_MAX]; /* absolute, without symbolic links as far as one came; or "" */

@@ -212,11 +212,11 @@ static bool print_json(const struct ping *ping)
 {
     const struct histogram *times = &ping->times;
     json_t *object =
-        json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "socket", ping->target.text, "type",
-                  target_type_name(ping->target.type), "size", (json_int_t)ping->size, "sent",
-                  (json_int_t)ping->sent, "checked", (json_int_t)ping->checked, "wrong",
-                  (json_int_t)ping->wrong, "lost", (json_int_t)ping->lost, "reconnects",
-                  (json_int_t)ping->reconnects);
+        json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "socket",
+                  report_string(ping->target.text), "type", target_type_name(ping->target.type),
+                  "size", (json_int_t)ping->size, "sent", (json_int_t)ping->sent, "checked",
+                  (json_int_t)ping->checked, "wrong", (json_int_t)ping->wrong, "lost",
+                  (json_int_t)ping->lost, "reconnects", (json_int_t)ping->reconnects);
 
     json_object_set_new(object, "activated_ns",
                         ping->activated_nsec > 0 ? json_integer((json_int_t)ping->activated_nsec)

@@ -104,7 +104,7 @@ static int send_messages(struct send *send)
 static bool print_json(const struct send *send, bool identical)
 {
     json_t *object =
-        json_pack("{s:s, s:s, s:I, s:I, s:b}", "socket", send->target.text, "type",
+        json_pack("{s:o, s:s, s:I, s:I, s:b}", "socket", report_string(send->target.text), "type",
                   target_type_name(send->target.type), "sent_bytes", (json_int_t)send->sent.bytes,
                   "received_bytes", (json_int_t)send->received.bytes, "identical", identical);
 

@@ -12,6 +12,7 @@
 
 #include "client.h"
 #include "output.h"
+#include "session.h"
 #include "util.h"
 #include "wait.h"
 
@@ -135,14 +136,14 @@ static json_t *value_to_json(size_t i, char *value)
                : strcmp(lines[i].key, "GID") == 0 ? named(id, group_name(id))
                                                   : json_integer((json_int_t)id);
     }
-    return json_string(value);
+    return report_string(value);
 }
 
 static bool print_json(const struct target *target, const char *answer, char *value, size_t size)
 {
     json_t *object = json_object();
 
-    json_object_set_new(object, "socket", json_string(target->text));
+    json_object_set_new(object, "socket", report_string(target->text));
     for (size_t i = 0; i < ELEMENTS(lines); i++) {
         json_object_set_new(object, lines[i].json,
                             find_value(answer, i, value, size) ? value_to_json(i, value)
@@ -219,6 +220,9 @@ static int show(const struct target *target, bool json, const char *answer, size
     if (!value) {
         complain("There is no memory.");
         return STATUS_WRONG;
+    }
+    if (strcmp(answer, SESSION_DENIED) == 0) {
+        return policy_complain(target);
     }
     if (!find_value(answer, ELEMENTS(lines) - 1, value, length + 1)) {
         complain("%s does not tell who its clients are (is it a socket of the role whoami?).",

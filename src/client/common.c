@@ -133,6 +133,9 @@ int target_complain(const struct target *target, int r)
     case EBADMSG:
         complain("%s: what came back is not what was sent.", text);
         return STATUS_WRONG;
+    case EMSGSIZE:
+        complain("%s: the message is larger than this kind of socket takes.", text);
+        return STATUS_WRONG;
     case ETIMEDOUT:
         complain("%s: no answer in time; uds-echo check %s says more.", text, text);
         return STATUS_WRONG;

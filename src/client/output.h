@@ -38,6 +38,9 @@ const char *output_size(double bytes, char text[static OUTPUT_TEXT_MAX]);
 /* "950", "12.3 k", "1.20 M". Returns TEXT. */
 const char *output_count(double count, char text[static OUTPUT_TEXT_MAX]);
 
+/* TEXT as JSON has to have it; what is no text in it is replaced. NULL without memory. */
+json_t *report_string(const char *text);
+
 /* A line with the object, which it frees, on standard output. Returns whether that worked. */
 bool output_json(json_t *object);
 

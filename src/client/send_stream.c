@@ -195,5 +195,6 @@ int send_stream(struct send *send)
     while (r == 0) {
         r = pipe_turn(pipe);
     }
-    return r != -ENODATA ? r : pipe->cut ? -ECONNRESET : 0;
+    /* An end before all was sent is none that the service came to by itself. */
+    return r != -ENODATA ? r : pipe->cut || !pipe->closed_writing ? -ECONNRESET : 0;
 }

@@ -403,5 +403,19 @@ def test_input_that_cannot_be_read_is_an_error(echo):
         assert done.returncode == WRONG and "Standard input could not be read" in done.stderr
 
 
+@pytest.mark.parametrize("kind", ALL)
+def test_a_name_that_is_no_text_is_no_obstacle_for_json(daemon, tmp_path, kind):
+    path = os.fsencode(tmp_path) + b"/\xff.sock"
+    server = listening(kind, path)
+    daemon([server])
+    for arguments in (["send", "--json", path, "x"], ["ping", "--json", "-c", "1", path]):
+        done = subprocess.run([CLIENT, *arguments], capture_output=True, timeout=60, check=False)
+        assert done.returncode == OK and json.loads(done.stdout)["type"] == kind
+
+
+def test_whoami_says_that_it_was_refused(echo):
+    assert "policy" in client("whoami", echo(STREAM, "# nobody\n"), status=REFUSED).stderr
+
+
 def test_a_port_out_of_range_is_a_wrong_command_line():
     assert "65535" in client("ping", "tcp:127.0.0.1:73313", status=USAGE).stderr
