@@ -61,11 +61,12 @@ static int fail_to_connect(struct engine *engine, unsigned number, bool connecte
         return engine_fail(engine, STATUS_REFUSED, "connection %u: %s", number,
                            connected ? "refused by the service (Access denied)" : strerror(-r));
     case ETIMEDOUT:
-        return engine_fail(engine, STATUS_UNREACHABLE, "connection %u: %s within %.3g s", number,
+        return engine_fail(engine, connected ? STATUS_WRONG : STATUS_UNREACHABLE,
+                           "connection %u: %s within %.3g s", number,
                            connected ? "nothing came back" : "not taken up",
                            (double)engine->options->timeout_usec / 1e6);
     case ECONNRESET:
-        return engine_fail(engine, STATUS_UNREACHABLE,
+        return engine_fail(engine, STATUS_WRONG,
                            "connection %u: the service has closed it without an answer", number);
     case EMFILE:
     case ENFILE:

@@ -73,6 +73,9 @@ int take_target(const struct common *common, const char *command, const char *te
  */
 int target_complain(const struct target *target, int r);
 
+/* The same where nothing else is said: with --json as an object {"socket", "error"}, too. */
+int target_fail(const struct common *common, const struct target *target, int r);
+
 /* Says that the service at TARGET has refused this client by its policy. Returns STATUS_REFUSED. */
 int policy_complain(const struct target *target);
 

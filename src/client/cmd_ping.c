@@ -288,7 +288,7 @@ static int ping_run(struct ping *ping)
     int r = ping_open(ping);
 
     if (r < 0) {
-        return target_complain(&ping->target, r);
+        return target_fail(&ping->common, &ping->target, r);
     }
     if (!ping->quiet && !ping->common.json) {
         char size[OUTPUT_TEXT_MAX];
@@ -299,6 +299,9 @@ static int ping_run(struct ping *ping)
     r = ping_all(ping);
     session_close(&ping->session);
     if (r == -EACCES && ping->checked == 0) {
+        if (ping->common.json) {
+            (void)print_json(ping);
+        }
         return policy_complain(&ping->target);
     }
     if (r < 0) {

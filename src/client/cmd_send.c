@@ -125,7 +125,7 @@ static int send_run(struct send *send)
     int r = session_open(&send->session, &send->target, send->common.timeout_usec);
 
     if (r < 0) {
-        return target_complain(&send->target, r);
+        return target_fail(&send->common, &send->target, r);
     }
     r = send->target.type == SOCK_STREAM ? send_stream(send) : send_messages(send);
     session_close(&send->session);

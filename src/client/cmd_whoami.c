@@ -261,7 +261,7 @@ int cmd_whoami(int argc, char **argv)
     }
     length = ask(&target, common.timeout_usec, answer, ANSWER_MAX);
     if (length < 0) {
-        return target_complain(&target, (int)length);
+        return target_fail(&common, &target, (int)length);
     }
     answer[length] = '\0';
     return show(&target, common.json, answer, (size_t)length);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "output.h"
 #include "timespan.h"
 
 const struct common common_defaults = {.timeout_usec = 5000000};
@@ -158,4 +159,13 @@ int policy_complain(const struct target *target)
     complain("%s: the service has refused you by its policy; uds-echo check %s says more.",
              target->text, target->text);
     return STATUS_REFUSED;
+}
+
+int target_fail(const struct common *common, const struct target *target, int r)
+{
+    if (common->json) {
+        (void)output_json(json_pack("{s:o, s:s}", "socket", report_string(target->text), "error",
+                                    strerror(-r))); // NOLINT(concurrency-mt-unsafe): one thread
+    }
+    return target_complain(target, r);
 }

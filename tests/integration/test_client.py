@@ -417,5 +417,13 @@ def test_whoami_says_that_it_was_refused(echo):
     assert "policy" in client("whoami", echo(STREAM, "# nobody\n"), status=REFUSED).stderr
 
 
+def test_programs_hear_of_a_failure_too(tmp_path, echo):
+    for command in ("send", "ping", "whoami"):
+        answer = json.loads(client(command, "--json", str(tmp_path / "none"), status=UNREACHABLE).stdout)
+        assert answer == {"socket": str(tmp_path / "none"), "error": "No such file or directory"}
+    path = echo(STREAM, "# nobody\n")
+    assert json.loads(client("ping", "--json", path, status=REFUSED).stdout)["checked"] == 0
+
+
 def test_a_port_out_of_range_is_a_wrong_command_line():
     assert "65535" in client("ping", "tcp:127.0.0.1:73313", status=USAGE).stderr
