@@ -54,9 +54,7 @@ int gate_judge_datagram(struct gate *gate, struct counters *counters, enum role 
 /*
  * What the client that was judged last is told of itself, in at most SIZE bytes at TEXT: a line
  * KEY=VALUE for each thing that is known, and the verdict. Returns the length, or -EMSGSIZE.
- * GATE_TELL_MAX is always enough.
  */
-enum { GATE_TELL_MAX = 4096 + 11 * NGROUPS_MAX };
 ssize_t gate_tell(const struct gate *gate, char *text, size_t size);
 
 /* For the control plane, which reads it. */

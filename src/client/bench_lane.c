@@ -18,6 +18,7 @@
 enum {
     EVENTS = 64,
     STREAM_BUFFER = 256 * 1024,
+    RELEASES_PER_TURN = 1024,
     LOOK_AROUND_NSEC = 20 * 1000 * 1000, /* for connections that wait too long, and the end */
 };
 
@@ -81,11 +82,12 @@ static bool lane_send(struct lane *lane, struct flow *flow, bool room)
            (flow->blocked == was_blocked || lane_await_room(lane, flow, flow->blocked));
 }
 
-/* With a rate: allows what is due by NOW. */
+/* With a rate: allows what is due by NOW, or as much of it as does not keep what comes back, and
+ * the end, waiting. */
 static bool lane_release(struct lane *lane, uint64_t now)
 {
     assert(lane->n_flows > 0);
-    for (;;) {
+    for (int i = 0; i < RELEASES_PER_TURN; i++) {
         uint64_t due = lane->origin + (uint64_t)((double)lane->released * lane->tick);
         struct flow *flow = &lane->flows[lane->released % lane->n_flows];
         if (due > now || due >= lane->traffic.deadline) {
@@ -97,6 +99,7 @@ static bool lane_release(struct lane *lane, uint64_t now)
             return false;
         }
     }
+    return true;
 }
 
 static bool lane_look_around(struct lane *lane, uint64_t now)

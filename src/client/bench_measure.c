@@ -137,6 +137,10 @@ int bench_measure(const struct bench_plan *plan, const struct terminal *terminal
     struct progress progress;
     int status = run_init(run, plan);
 
+    if (status != STATUS_OK) {
+        bench_run_deinit(run);
+        return status;
+    }
     progress_init(&progress, terminal, plan->n_points * plan->rounds * (plan->n_targets + 1),
                   duration + engine_warm_up_usec(duration));
     for (size_t i = 0; i < plan->n_points; i++) {

@@ -142,7 +142,7 @@ static int pipe_turn(struct pipe *pipe)
 {
     const struct send *state = pipe->send;
     bool pending = pipe->out_done < pipe->out_length;
-    bool owed = pipe->input_ended || state->sent.bytes > state->received.bytes;
+    bool owed = pending || pipe->input_ended || state->sent.bytes > state->received.bytes;
     struct pollfd events[2] = {
         {.fd = state->session.fd, .events = (short)(POLLIN | (pending ? POLLOUT : 0))},
         {.fd = pending || pipe->input_ended ? -1 : STDIN_FILENO, .events = POLLIN},
@@ -172,7 +172,8 @@ static int pipe_turn(struct pipe *pipe)
     if (r == 0 && events[0].revents & (POLLIN | POLLHUP | POLLERR)) {
         r = pipe_receive(pipe);
     }
-    return r;
+    /* More than was sent is no echo, and may never end. */
+    return r == 0 && state->received.bytes > state->sent.bytes ? -EBADMSG : r;
 }
 
 int send_stream(struct send *send)

@@ -14,10 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-bus.h>
-#include <time.h>
 
 #include "target.h"
 #include "util.h"
+#include "wait.h"
 
 #define SYSTEMD "org.freedesktop.systemd1"
 #define SYSTEMD_PATH "/org/freedesktop/systemd1"
@@ -41,18 +41,34 @@ static void close_bus(sd_bus **bus)
     sd_bus_close_unref(*bus);
 }
 
-static uint64_t now_usec(void)
+/*
+ * Waits until BUS can be asked. sd_bus_call(3) would wait for that by itself, but as long as the
+ * other side takes to say who it is: its timeout is that of the answer.
+ */
+static int await_ready(sd_bus *bus, uint64_t end)
 {
-    struct timespec now;
+    int r;
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+    while ((r = sd_bus_is_ready(bus)) == 0) {
+        uint64_t now = wait_now();
+        if (now >= end) {
+            return -ETIMEDOUT;
+        }
+        r = sd_bus_process(bus, NULL);
+        if (r == 0) {
+            r = sd_bus_wait(bus, end - now);
+        }
+        if (r < 0) {
+            return r;
+        }
+    }
+    return r;
 }
 
 /* Has REQUEST answered. Where there is no systemd, a bus is not to look for one to start. */
 static int ask(struct search *search, sd_bus_message *request, sd_bus_message **reply)
 {
-    uint64_t now = now_usec();
+    uint64_t now = wait_now();
     int r = now < search->end ? sd_bus_message_set_auto_start(request, 0) : -ETIMEDOUT;
 
     return r < 0 ? r : sd_bus_call(search->bus, request, search->end - now, NULL, reply);
@@ -249,13 +265,13 @@ static int open_private(const char *path, sd_bus **ret)
 static void search_manager(struct unit *unit, const char *address, const char *private, bool user)
 {
     CLEANUP(close_bus) sd_bus *bus = NULL;
-    struct search search = {.address = address, .unit = unit, .end = now_usec() + PATIENCE_USEC};
+    struct search search = {.address = address, .unit = unit, .end = wait_now() + PATIENCE_USEC};
 
     if (open_private(private, &bus) < 0 && (user || sd_bus_open_system(&bus) < 0)) {
         return;
     }
     search.bus = bus;
-    if (search_loaded(&search) < 0) {
+    if (await_ready(bus, search.end) < 0 || search_loaded(&search) < 0) {
         return;
     }
     if (unit->found != UNIT_FOUND) {

@@ -372,6 +372,23 @@ def test_who_floods_is_found_out(bad):
     client("ping", "-c", "1", "-s", "4M", "-w", "2s", path, status=WRONG)
 
 
+def test_send_gives_up_on_who_floods_and_never_reads(bad):
+    path = bad(STREAM, flood)
+    client("send", "-w", "1s", path, "hello", status=WRONG)
+    client("send", "-w", "1s", path, input="x" * 5_000_000, status=WRONG)
+
+
+@pytest.mark.parametrize("command", ["check", "ping -c 1"])
+def test_a_manager_that_does_not_answer_is_not_waited_for_for_ever(echo, tmp_path, command):
+    runtime = tmp_path / "runtime"
+    (runtime / "systemd").mkdir(parents=True)
+    mute = listening(STREAM, str(runtime / "systemd" / "private"))
+    server = listening(STREAM, str(runtime / "x.sock"))
+    threading.Thread(target=lambda: (lambda peer: peer.sendall(peer.recv(4096)))(server.accept()[0]), daemon=True).start()
+    client(*command.split(), str(runtime / "x.sock"), env={**os.environ, "XDG_RUNTIME_DIR": str(runtime)})
+    mute.close()
+
+
 @pytest.mark.parametrize("kind", CONNECTED)
 def test_empty_messages_of_a_service_that_closes_are_not_taken_for_echoed(bad, kind):
     path = bad(kind, lambda peer: None)
