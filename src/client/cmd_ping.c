@@ -27,6 +27,7 @@ static volatile sig_atomic_t interrupted;
 struct ping {
     struct common common;
     struct target target;
+    char *name; /* the target's, fit for a terminal */
     struct terminal terminal;
     uint64_t count; /* UINT64_MAX: until Ctrl-C */
     uint64_t interval_usec;
@@ -184,8 +185,8 @@ static void print_summary(const struct ping *ping)
     char text[OUTPUT_TEXT_MAX];
 
     printf("%s%s%s (%s): %" PRIu64 " sent, %" PRIu64 " checked", colour_strong(&ping->terminal),
-           ping->target.text, colour_end(&ping->terminal), target_type_name(ping->target.type),
-           ping->sent, ping->checked);
+           ping->name, colour_end(&ping->terminal), target_type_name(ping->target.type), ping->sent,
+           ping->checked);
     if (ping->wrong > 0) {
         printf(", %s%" PRIu64 " wrong%s", colour_bad(&ping->terminal), ping->wrong,
                colour_end(&ping->terminal));
@@ -292,7 +293,7 @@ static int ping_run(struct ping *ping)
     }
     if (!ping->quiet && !ping->common.json) {
         char size[OUTPUT_TEXT_MAX];
-        printf("%s (%s), %s a message\n", ping->target.text, target_type_name(ping->target.type),
+        printf("%s (%s), %s a message\n", ping->name, target_type_name(ping->target.type),
                output_size((double)ping->size, size));
         (void)fflush(stdout);
     }
@@ -387,13 +388,16 @@ int cmd_ping(int argc, char **argv)
         return status;
     }
     ping.message = malloc(ping.size);
-    if (!ping.message) {
+    ping.name = strdup(ping.target.text);
+    if (!ping.message || !ping.name) {
         complain("There is no memory for a message of %" PRIu64 " bytes.", ping.size);
         return STATUS_WRONG;
     }
+    output_clean(ping.name);
     terminal_look(&ping.terminal);
     catch_interrupts();
     status = ping_run(&ping);
     free(ping.message);
+    free(ping.name);
     return status;
 }

@@ -180,6 +180,7 @@ static void print_line(const struct terminal *terminal, size_t i, char *value)
     bool allowed = strcmp(value, "allow") == 0;
     uint64_t id;
 
+    output_clean(value);
     printf("%s%-8s%s  ", colour_faint(terminal), lines[i].label, colour_end(terminal));
     if (strcmp(lines[i].key, "GROUPS") == 0) {
         print_groups(value);

@@ -8,29 +8,46 @@
 
 #include "output.h"
 #include "timespan.h"
+#include "util.h"
 
 const struct common common_defaults = {.timeout_usec = 5000000};
+
+/* A line on standard error. Names in it may be anybody's. */
+static void print_line(const char *before, const char *format, va_list arguments, const char *after)
+    __attribute__((format(printf, 2, 0)));
+
+static void print_line(const char *before, const char *format, va_list arguments, const char *after)
+{
+    CLEANUP(free_pointer) char *text = NULL;
+
+    if (vasprintf(&text, format, arguments) < 0) {
+        text = NULL;
+        return;
+    }
+    output_clean(text);
+    (void)fprintf(stderr, "%s: %s%s\n", before, text, after);
+}
 
 void complain(const char *format, ...)
 {
     va_list arguments;
 
-    (void)fprintf(stderr, "uds-echo: ");
     va_start(arguments, format);
-    (void)vfprintf(stderr, format, arguments);
+    print_line("uds-echo", format, arguments, "");
     va_end(arguments);
-    (void)fprintf(stderr, "\n");
 }
 
 int usage_error(const char *command, const char *format, ...)
 {
+    char before[64];
+    char after[64];
     va_list arguments;
 
-    (void)fprintf(stderr, "uds-echo %s: ", command);
+    snprintf(before, sizeof(before), "uds-echo %s", command);
+    snprintf(after, sizeof(after), "; see uds-echo help %s.", command);
     va_start(arguments, format);
-    (void)vfprintf(stderr, format, arguments);
+    print_line(before, format, arguments, after);
     va_end(arguments);
-    (void)fprintf(stderr, "; see uds-echo help %s.\n", command);
     return STATUS_USAGE;
 }
 

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include <wchar.h>
+#include <wctype.h>
 
 #include "client.h"
 
@@ -109,6 +111,20 @@ const char *output_count(double count, char text[static OUTPUT_TEXT_MAX])
     }
     return count < 999500.0 ? three_digits(count / 1000, " k", text)
                             : three_digits(count / 1000000, " M", text);
+}
+
+void output_clean(char *text)
+{
+    while (*text != '\0') {
+        mbstate_t state = {0};
+        wchar_t character;
+        size_t length = mbrtowc(&character, text, strlen(text), &state);
+        bool valid = length > 0 && length <= strlen(text);
+        if (!valid || !iswprint((wint_t)character)) {
+            memset(text, '?', valid ? length : 1);
+        }
+        text += valid ? length : 1;
+    }
 }
 
 bool output_json(json_t *object)

@@ -38,6 +38,12 @@ const char *output_size(double bytes, char text[static OUTPUT_TEXT_MAX]);
 /* "950", "12.3 k", "1.20 M". Returns TEXT. */
 const char *output_count(double count, char text[static OUTPUT_TEXT_MAX]);
 
+/*
+ * Replaces in TEXT, which comes from outside, what a terminal would take for more than a letter:
+ * control characters, and what is no character of the locale.
+ */
+void output_clean(char *text);
+
 /* TEXT as JSON has to have it; what is no text in it is replaced. NULL without memory. */
 json_t *report_string(const char *text);
 

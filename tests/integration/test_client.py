@@ -420,6 +420,17 @@ def test_input_that_cannot_be_read_is_an_error(echo):
         assert done.returncode == WRONG and "Standard input could not be read" in done.stderr
 
 
+def test_what_comes_from_outside_does_not_steer_the_terminal(bad, daemon, tmp_path):
+    liar = bad(STREAM, lambda peer: peer.sendall(b"UNIT=\x1b]0;pwned\x07\nLABEL=\xc2\x9b31m\nVERDICT=allow\n"))
+    path = str(tmp_path / "\x1b[31mred\n.sock")
+    server = listening(STREAM, path)
+    daemon([server])
+    for done in (client("whoami", liar), client("ping", "-c", "1", path), client("ping", path + "x", status=UNREACHABLE),
+                 client("ping", "a", path, status=USAGE)):
+        assert not set(done.stdout + done.stderr) & set("\x1b\x07\x9b")
+        assert done.stderr.count("\n") <= 1
+
+
 @pytest.mark.parametrize("kind", ALL)
 def test_a_name_that_is_no_text_is_no_obstacle_for_json(daemon, tmp_path, kind):
     path = os.fsencode(tmp_path) + b"/\xff.sock"
