@@ -164,17 +164,19 @@ static int connection_answer(struct loop *loop, struct connection *connection, c
     return connection_owe(loop, connection, data + sent, length - (size_t)sent);
 }
 
-/* Receives once and sends that back. Returns 0, or a negative errno that ends the connection. */
+/*
+ * Receives once and sends that back. Returns 0, -EAGAIN if there was nothing, or another negative
+ * errno that ends the connection.
+ */
 static int connection_echo(struct loop *loop, struct connection *connection, uint32_t events)
 {
-    const char *data = loop_slot(loop, 0);
     ssize_t received = connection_receive(loop, connection, events);
 
     if (received < 0) {
-        return received == -EAGAIN || received == -EINTR ? 0 : (int)received;
+        return received == -EINTR ? -EAGAIN : (int)received;
     }
     count_received(loop, (size_t)received);
-    return connection_answer(loop, connection, data, (size_t)received);
+    return connection_answer(loop, connection, loop_slot(loop, 0), (size_t)received);
 }
 
 /* connection_greet() on a stream: one send. */
@@ -211,7 +213,7 @@ static int greet_seqpacket(struct loop *loop, struct connection *connection, con
     memcpy(data[0].iov_base, greeting, data[0].iov_len);
     sent = sendmmsg(connection->watch.fd, messages, n >= 0 ? 2 : 1, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent < 1) {
-        return -errno; /* a new connection has room */
+        return errno == EAGAIN ? -ENOBUFS : -errno; /* a new connection has room */
     }
     if (n < 0) {
         return n == -EMSGSIZE ? (int)n : 0;
@@ -236,7 +238,7 @@ static void connection_settle(struct loop *loop, struct connection *connection, 
 {
     if (r == -ENODATA) {
         connection_free(loop, connection);
-    } else if (r < 0) {
+    } else if (r < 0 && r != -EAGAIN) {
         connection_fail(loop, connection, -r);
     }
 }
@@ -250,6 +252,20 @@ static void connection_ready(struct loop *loop, struct watch *watch, uint32_t ev
                                        : connection_echo(loop, connection, events));
 }
 
+static bool connection_look(struct loop *loop, struct watch *watch)
+{
+    struct connection *connection = CONTAINER_OF(watch, struct connection, watch);
+    int r;
+
+    if (connection->owed) {
+        return false;
+    }
+    /* The client may have shut down by now. */
+    r = connection_echo(loop, connection, EPOLLRDHUP);
+    connection_settle(loop, connection, r);
+    return r != -EAGAIN;
+}
+
 int connection_new(struct loop *loop, int fd, int type, const char *greeting)
 {
     struct connection *connection = calloc(1, sizeof(*connection));
@@ -260,7 +276,8 @@ int connection_new(struct loop *loop, int fd, int type, const char *greeting)
         loop_close(loop, fd);
         return -ENOMEM;
     }
-    connection->watch = (struct watch){.ready = connection_ready, .fd = fd};
+    connection->watch =
+        (struct watch){.ready = connection_ready, .look = connection_look, .fd = fd};
     connection->type = type;
     if (type == SOCK_STREAM) {
         /* Urgent bytes are bytes too: in order, among the others (tcp(7), and unix(7) since 5.15).

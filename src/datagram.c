@@ -133,24 +133,39 @@ static unsigned keep_answerable(const struct datagram *datagram, struct loop *lo
     return kept;
 }
 
-static void datagram_ready(struct loop *loop, struct watch *watch, uint32_t events)
+/*
+ * Receives and answers up to so many batches; one that is not full has emptied the socket. Returns
+ * whether there was anything.
+ */
+static bool serve_batches(struct datagram *datagram, struct loop *loop, int batches)
 {
-    struct datagram *datagram = CONTAINER_OF(watch, struct datagram, watch);
     size_t room = control_room(datagram, loop);
     unsigned size = batch_size(room);
+    bool any = false;
     unsigned n = size;
     struct batch batch;
 
-    (void)events;
-    /* A batch that is not full has emptied the socket. */
-    for (int i = 0; i < BATCHES_PER_TURN && n == size && !loop->draining; i++) {
+    for (int i = 0; i < batches && n == size && !loop->draining; i++) {
         if (reply_has_enough(datagram)) {
-            (void)loop_rewatch(loop, watch, 0);
-            return;
+            (void)loop_rewatch(loop, &datagram->watch, 0);
+            break;
         }
         n = receive_batch(datagram, loop, &batch, size, room);
         reply_batch(datagram, loop, batch.messages, keep_answerable(datagram, loop, &batch, n));
+        any |= n > 0;
     }
+    return any;
+}
+
+static void datagram_ready(struct loop *loop, struct watch *watch, uint32_t events)
+{
+    (void)events;
+    (void)serve_batches(CONTAINER_OF(watch, struct datagram, watch), loop, BATCHES_PER_TURN);
+}
+
+static bool datagram_look(struct loop *loop, struct watch *watch)
+{
+    return serve_batches(CONTAINER_OF(watch, struct datagram, watch), loop, 1);
 }
 
 int datagram_follow_policy(struct datagram *datagram, const struct loop *loop)
@@ -172,7 +187,7 @@ int datagram_init(struct datagram *datagram, struct loop *loop, const struct act
     int r;
 
     *datagram = (struct datagram){
-        .watch = {.ready = datagram_ready, .fd = fd},
+        .watch = {.ready = datagram_ready, .look = datagram_look, .fd = fd},
         .role = socket->role,
     };
     debts_init(&datagram->debts);

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "busy_poll.h"
 #include "counters.h"
 #include "farewell.h"
 #include "sender.h"
@@ -23,6 +24,9 @@ struct loop;
 /* A descriptor in the epoll set; a part of the object that owns it. */
 struct watch {
     void (*ready)(struct loop *loop, struct watch *watch, uint32_t events);
+    /* Serves what may be there without an event that says so. Returns whether anything was. NULL if
+     * it cannot be had so. */
+    bool (*look)(struct loop *loop, struct watch *watch);
     int fd;
 };
 
@@ -43,6 +47,10 @@ struct loop {
     size_t send_buffer_max; /* the largest SO_SNDBUF to be had here, as the kernel counts it */
     bool slots_grown;       /* a message was larger than LOOP_SLOT_KEPT */
 
+    struct busy_poll busy_poll;
+    bool few;          /* not many had an event in the last turn */
+    struct watch *hot; /* the only one that had, or NULL */
+
     struct connection *connections;
     struct farewells farewells;
     uint64_t connections_max; /* more are refused */
@@ -62,7 +70,8 @@ enum {
 };
 
 /* Returns 0 or a negative errno; loop_deinit() is right after either, and safe to call twice. */
-int loop_init(struct loop *loop, uint64_t connections_max, uint64_t connections_fit);
+int loop_init(struct loop *loop, uint64_t connections_max, uint64_t connections_fit,
+              struct busy_poll_option busy_poll);
 void loop_deinit(struct loop *loop);
 
 static inline char *loop_slot(const struct loop *loop, size_t index)
@@ -83,6 +92,9 @@ void loop_unwatch(struct loop *loop, struct watch *watch);
  * Returns how many there were; 0 if the time has passed.
  */
 int loop_turn(struct loop *loop, uint64_t timeout_usec);
+
+/* CLOCK_MONOTONIC in nanoseconds. */
+uint64_t loop_now_nsec(void);
 
 /* Closes a descriptor of a client; accepting may go on if it paused for want of one. */
 void loop_close(struct loop *loop, int fd);

@@ -299,6 +299,7 @@ int service_run(const struct options *options, const struct activated *sockets, 
         .n_sockets = n_sockets,
         .connections_max = options->connections_max > 0 ? options->connections_max : fit,
         .connections_fit = fit,
+        .busy_poll = options->busy_poll,
         .exit_idle_usec = options->exit_idle_usec,
         .policy = policy,
     };

@@ -263,7 +263,8 @@ static int worker_init(struct worker *worker, const struct worker_config *config
         .command = {.ready = take_command, .fd = -1},
         .event_fd = -1,
     };
-    r = loop_init(&worker->loop, config->connections_max, config->connections_fit);
+    r = loop_init(&worker->loop, config->connections_max, config->connections_fit,
+                  config->busy_poll);
     if (r < 0) {
         policy_free(config->policy);
         return r;

@@ -13,6 +13,7 @@
 
 #include "activation.h"
 #include "audit.h"
+#include "busy_poll.h"
 #include "counters.h"
 #include "policy.h"
 
@@ -23,9 +24,10 @@ struct worker_config {
     size_t n_sockets;
     uint64_t connections_max; /* more are refused */
     uint64_t connections_fit; /* more wait until there are descriptors for them */
-    uint64_t exit_idle_usec;  /* stop after this long with nobody connected and nothing owed */
-    struct policy *policy;    /* for the roles that take one; the worker's from then on, also if
-                                 worker_new() fails. Or NULL */
+    struct busy_poll_option busy_poll;
+    uint64_t exit_idle_usec; /* stop after this long with nobody connected and nothing owed */
+    struct policy *policy;   /* for the roles that take one; the worker's from then on, also if
+                                worker_new() fails. Or NULL */
 };
 
 /*
