@@ -17,6 +17,9 @@ struct owed {
     char data[];
 };
 
+/* Below this, copying is as fast (at 8 KiB: 3.5 microseconds against 2.6). */
+enum { SPLICE_MIN = 8 * 1024 };
+
 /* The client's end, its departure included, as long as there is nothing to be sent. */
 enum { EVENTS_READING = EPOLLIN | EPOLLRDHUP };
 
@@ -165,16 +168,43 @@ static int connection_answer(struct loop *loop, struct connection *connection, c
 }
 
 /*
+ * Sends back what comes next on a stream without a copy of it, which pays for much of it at once.
+ * Returns as connection_echo().
+ */
+static int echo_bulk(struct loop *loop, struct connection *connection)
+{
+    char *buffer = loop_slot(loop, 0);
+    ssize_t sent = 0;
+    ssize_t n = transfer_splice(connection->watch.fd, loop->pipe, STREAM_READ_MAX, buffer, &sent);
+
+    connection->is_bulky = n >= SPLICE_MIN;
+    if (n < 0) {
+        return n == -EINTR || n == -EINVAL ? -EAGAIN : (int)n;
+    }
+    count_received(loop, (size_t)n);
+    if (sent < 0 && sent != -EAGAIN) {
+        return (int)sent;
+    }
+    sent = sent < 0 ? 0 : sent;
+    return sent == n ? 0 : connection_owe(loop, connection, buffer, (size_t)(n - sent));
+}
+
+/*
  * Receives once and sends that back. Returns 0, -EAGAIN if there was nothing, or another negative
  * errno that ends the connection.
  */
 static int connection_echo(struct loop *loop, struct connection *connection, uint32_t events)
 {
-    ssize_t received = connection_receive(loop, connection, events);
+    ssize_t received;
 
+    if (connection->is_bulky) {
+        return echo_bulk(loop, connection);
+    }
+    received = connection_receive(loop, connection, events);
     if (received < 0) {
         return received == -EINTR ? -EAGAIN : (int)received;
     }
+    connection->is_bulky = received >= SPLICE_MIN && connection->type == SOCK_STREAM;
     count_received(loop, (size_t)received);
     return connection_answer(loop, connection, loop_slot(loop, 0), (size_t)received);
 }

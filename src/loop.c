@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -16,9 +17,6 @@
 enum {
     EVENTS_PER_TURN = 128,
     TRIM_AFTER_USEC = 10 * 1000,
-    /* Busy-polling. With more sockets busy than these, looking would find them one by one where
-     * sleeping finds many at once. */
-    FEW_EVENTS = 4,
     LOOKS_PER_ROUND = 8, /* at the hot socket, between two looks at all of them */
     BYTES_PER_ROUND = 16 * 1024,
     SERVED_PER_LOOKING = 64,     /* then the worker sees to its other duties */
@@ -61,6 +59,7 @@ int loop_init(struct loop *loop, uint64_t connections_max, uint64_t connections_
 
     *loop = (struct loop){
         .epoll_fd = -1,
+        .pipe = {-1, -1},
         .connections_max = connections_max,
         .connections_fit = connections_fit,
         .busy_poll = busy_poll_new(busy_poll),
@@ -75,6 +74,9 @@ int loop_init(struct loop *loop, uint64_t connections_max, uint64_t connections_
     }
     /* A huge page for each slot would be resident for every small message. */
     (void)madvise(loop->slots, LOOP_SLOTS * loop->slot_size, MADV_NOHUGEPAGE);
+    if (pipe2(loop->pipe, O_CLOEXEC | O_NONBLOCK) < 0) {
+        return -errno;
+    }
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     return loop->epoll_fd < 0 ? -errno : 0;
 }
@@ -82,6 +84,8 @@ int loop_init(struct loop *loop, uint64_t connections_max, uint64_t connections_
 void loop_deinit(struct loop *loop)
 {
     fd_close(&loop->epoll_fd);
+    fd_close(&loop->pipe[0]);
+    fd_close(&loop->pipe[1]);
     off_limits_deinit(&loop->off_limits);
     if (loop->slots) {
         munmap(loop->slots, LOOP_SLOTS * loop->slot_size);
@@ -140,16 +144,31 @@ static int wait_for_events(const struct loop *loop, struct epoll_event *events, 
                       usec == UINT64_MAX ? -1 : (int)(msec > INT_MAX ? INT_MAX : msec));
 }
 
+/*
+ * Whether busy-polling is worth a thought after a turn with N events that brought BYTES. It is not
+ * with many busy sockets: looking finds them one by one, where sleeping finds many at once (282,000
+ * messages a second against 409,000). Nor with large messages on more than two connections, which
+ * it finds in pieces while they are being written; a client that writes them is not waiting anyway.
+ */
+static bool is_quiet(const struct loop *loop, int n, uint64_t bytes)
+{
+    enum { FEW_EVENTS = 4, BULK = 24 * 1024 };
+
+    return n <= FEW_EVENTS &&
+           (bytes < (uint64_t)n * BULK || counter_get(&loop->counters, COUNTER_CONNECTED) <= 2);
+}
+
 static int dispatch(struct loop *loop, struct epoll_event *events, int n)
 {
+    uint64_t before = counter_get(&loop->counters, COUNTER_BYTES);
     struct watch *first = n > 0 ? events[0].data.ptr : NULL;
 
-    loop->few = n <= FEW_EVENTS;
     loop->hot = n == 1 && first->look ? first : NULL; /* loop_unwatch() forgets it */
     for (int i = 0; i < n; i++) {
         struct watch *watch = events[i].data.ptr;
         watch->ready(loop, watch, events[i].events);
     }
+    loop->quiet = is_quiet(loop, n, counter_get(&loop->counters, COUNTER_BYTES) - before);
     return n;
 }
 
@@ -229,7 +248,7 @@ int loop_turn(struct loop *loop, uint64_t timeout_usec)
     uint64_t begun = 0;
     int n;
 
-    if (loop->few && timeout_usec > 0) {
+    if (loop->quiet && timeout_usec > 0) {
         if (busy_poll_is_worth(&loop->busy_poll)) {
             n = look_for_events(loop, events, timeout_usec);
             if (n > 0) {

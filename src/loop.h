@@ -46,10 +46,11 @@ struct loop {
     size_t slot_size;
     size_t send_buffer_max; /* the largest SO_SNDBUF to be had here, as the kernel counts it */
     bool slots_grown;       /* a message was larger than LOOP_SLOT_KEPT */
+    int pipe[2];            /* for transfer_splice(); empty between two messages */
 
     struct busy_poll busy_poll;
-    bool few;          /* not many had an event in the last turn */
-    struct watch *hot; /* the only one that had, or NULL */
+    bool quiet;        /* the last turn had little to do: looking again may pay */
+    struct watch *hot; /* the only one that had an event in it, or NULL */
 
     struct connection *connections;
     struct farewells farewells;

@@ -196,6 +196,7 @@ static int block_signals(bool reloads)
     if (reloads) {
         sigaddset(&signals, SIGHUP);
     }
+    sigaddset(&signals, SIGPIPE); /* splice(2) has no MSG_NOSIGNAL */
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     return sigprocmask(SIG_BLOCK, &signals, NULL) < 0 ? -errno : 0;
