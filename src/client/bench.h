@@ -28,6 +28,7 @@ struct bench_round {
     double per_second; /* messages that came back within the round, by its length */
     uint64_t p50;      /* nanoseconds */
     uint64_t p99;
+    uint64_t p999;
 };
 
 /* What was found at one socket in one point; several rounds together. */

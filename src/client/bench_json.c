@@ -5,8 +5,9 @@
 
 static json_t *round_to_json(const struct bench_round *round)
 {
-    return json_pack("{s:f, s:I, s:I}", "messages_per_second", round->per_second, "p50_ns",
-                     (json_int_t)round->p50, "p99_ns", (json_int_t)round->p99);
+    return json_pack("{s:f, s:I, s:I, s:I}", "messages_per_second", round->per_second, "p50_ns",
+                     (json_int_t)round->p50, "p99_ns", (json_int_t)round->p99, "p99.9_ns",
+                     (json_int_t)round->p999);
 }
 
 static json_t *latency_to_json(const struct histogram *latency)
