@@ -164,6 +164,19 @@ static bool lane_turn(struct lane *lane)
     return true;
 }
 
+/* Polls the only connection by itself: to have epoll say that there is nothing would take longer.
+ */
+static bool lane_poll_only(struct lane *lane, uint64_t now)
+{
+    if (now >= lane->look_around) {
+        lane->look_around = now + LOOK_AROUND_NSEC;
+        if (!lane_look_around(lane, now)) {
+            return false;
+        }
+    }
+    return flow_receive(lane->flows, &lane->traffic) && lane_send(lane, lane->flows, true);
+}
+
 /* Returns false after an error. */
 static bool lane_exchange(struct lane *lane)
 {
@@ -184,7 +197,8 @@ static bool lane_exchange(struct lane *lane)
             return false;
         }
         traffic->stopping = now >= traffic->deadline;
-        if (!lane_turn(lane)) {
+        if (!(lane->busy_poll && lane->n_flows == 1 ? lane_poll_only(lane, now)
+                                                    : lane_turn(lane))) {
             return false;
         }
     }

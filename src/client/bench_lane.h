@@ -32,6 +32,7 @@ struct lane {
     size_t first_waiting;
     size_t n_waiting;
     bool busy_poll;
+    uint64_t look_around;      /* with a single connection that is polled: when to do so next */
     uint64_t timeout_nsec;     /* UINT64_MAX: wait for ever */
     const atomic_bool *stop;   /* at once: the user has had enough */
     atomic_bool *failed;       /* set by who fails; the others end */

@@ -36,6 +36,10 @@ static void *loop_run(void *context)
     struct bare_loop *loop = context;
     struct epoll_event events[EVENTS];
 
+    /* As the client does with a single connection. */
+    while (loop->poll && loop->n_fds == 1 && echo(loop, loop->fds[0]) &&
+           !atomic_load_explicit(&loop->stopping, memory_order_relaxed)) {
+    }
     for (;;) {
         int n = epoll_wait(loop->epoll_fd, events, EVENTS, loop->poll ? 0 : -1);
         for (int i = 0; i < n; i++) {
@@ -121,6 +125,7 @@ void bare_loop_stop(struct bare_loop *loop)
     const uint64_t one = 1;
 
     if (loop->running) {
+        atomic_store(&loop->stopping, true);
         (void)!write(loop->stop_fd, &one, sizeof(one));
         pthread_join(loop->thread, NULL);
         loop->running = false;

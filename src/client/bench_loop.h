@@ -8,6 +8,7 @@
  */
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -16,6 +17,7 @@ struct bare_loop {
     bool running;
     int epoll_fd;
     int stop_fd;
+    atomic_bool stopping; /* said by stop_fd, too */
     int *fds;
     size_t n_fds;
     char *buffer;
