@@ -21,6 +21,7 @@ struct bench_point {
     unsigned connections; /* or sockets of one's own, on datagrams */
     unsigned window;      /* messages in flight on each */
     double rate;          /* messages a second of all together; 0: as fast as they come back */
+    bool connect;         /* each message on a new connection, CONNECTIONS of them at a time */
 };
 
 /* One round: the sockets take turns, so the same round of each fell into the same time. */

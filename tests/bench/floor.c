@@ -77,7 +77,9 @@ static void tell_ready(void)
 
     if (length > 0 && length < sizeof(address.sun_path)) {
         memcpy(address.sun_path, path, length);
-        address.sun_path[0] = path[0] == '@' ? '\0' : path[0];
+        if (path[0] == '@') {
+            address.sun_path[0] = '\0';
+        }
         (void)sendto(fd, message, sizeof(message) - 1, 0, (const struct sockaddr *)&address,
                      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
     }
@@ -152,7 +154,7 @@ int main(int argc, char **argv)
                                                        : SOCK_DGRAM;
         watch_served(epoll_fd, make_socket(type, argv[2]));
     } else if (argc == 1 && passed) {
-        for (int i = 0; i < atoi(passed); i++) {
+        for (int i = 0; i < strtol(passed, NULL, 10); i++) {
             watch_served(epoll_fd, FIRST_PASSED + i);
         }
         tell_ready();
