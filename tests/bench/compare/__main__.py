@@ -2,74 +2,117 @@
 """The command line of the comparison, inside the machine; tools/bench is what people call."""
 
 import argparse
+import dataclasses
 import json
 import os
 import resource
 import sys
+import time
 
-from . import report, scenarios, servers
+from . import bars, machine, picture, report, scenarios, servers
 from .units import Failure
+
+USAGE = 64
+KNOWN = {
+    "scenarios": {scenario.name: scenario for scenario in scenarios.ALL},
+    "types": {kind: kind for kind in servers.TYPES},
+    "servers": servers.BY_NAME,
+}
 
 
 def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def parse(arguments):
-    parser = argparse.ArgumentParser(prog="tools/bench", allow_abbrev=False, add_help=False)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", default="")
-    parser.add_argument("--rounds", type=int)
-    parser.add_argument("--duration")
-    parser.add_argument("--json-to", type=int)
-    return parser.parse_args(arguments)
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        say(f"tools/bench: {message}; see tools/bench --help")
+        sys.exit(USAGE)
 
 
-def choose(words):
-    """Scenarios, types and servers that --only= leaves; none of a kind means all of it."""
-    known = {
-        "scenario": {scenario.name: scenario for scenario in scenarios.LOADS},
-        "type": {kind: kind for kind in servers.TYPES},
-        "server": servers.BY_NAME,
-    }
-    chosen = {kind: [] for kind in known}
-    for word in words:
-        kinds = [kind for kind, names in known.items() if word in names]
-        if not kinds:
-            everything = "; ".join(f"{kind}s: {', '.join(names)}" for kind, names in known.items())
-            say(f"tools/bench: --only={word}: there is no such thing. There are {everything}")
-            sys.exit(64)
-        chosen[kinds[0]].append(known[kinds[0]][word])
-    chosen = {kind: found or list(known[kind].values()) for kind, found in chosen.items()}
-    # It is what the others are compared with.
-    ours = servers.ALL[0]
-    chosen["server"] = [ours] + [server for server in chosen["server"] if server is not ours]
+def positive(text):
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)
+
+
+def words(text):
+    chosen = [word for word in text.split(",") if word]
+    for word in chosen:
+        if not any(word in names for names in KNOWN.values()):
+            raise argparse.ArgumentTypeError(f"there is no {word!r} (--list says what there is)")
     return chosen
 
 
+def parse(arguments):
+    parser = Parser(prog="tools/bench", allow_abbrev=False, add_help=False)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", type=words, default=[])
+    parser.add_argument("--rounds", type=positive)
+    parser.add_argument("--duration")
+    parser.add_argument("--json-to", type=int, help="a descriptor")
+    parser.add_argument("--svg-to", type=int, help="a descriptor")
+    parser.add_argument("--check", action="store_true", help="read the command line and no more")
+    parser.add_argument("--list", action="store_true")
+    return parser.parse_args(arguments)
+
+
+def show_list():
+    for kind, names in KNOWN.items():
+        print(f"{kind}:")
+        for name, entry in names.items():
+            print(f"  {name}" if entry is name else f"  {name:<11} {entry.title}")
+
+
+def choose(only):
+    """Scenarios, types and servers that --only= leaves; none of a kind means all of it."""
+    chosen = {kind: [entry for name, entry in names.items() if name in only] or list(names.values())
+              for kind, names in KNOWN.items()}
+    # It is what the others are compared with.
+    ours = servers.ALL[0]
+    chosen["servers"] = [ours] + [server for server in chosen["servers"] if server is not ours]
+    return chosen
+
+
+def choose_effort(options):
+    effort = scenarios.QUICK if options.quick else scenarios.FULL
+    if options.rounds:
+        effort = dataclasses.replace(effort, rounds=options.rounds, activations=options.rounds)
+    if options.duration:
+        effort = dataclasses.replace(effort, duration=options.duration)
+    return effort
+
+
+def measure(options):
+    """Everything that was asked for, each table as soon as it is there. Returns the tables."""
+    chosen, effort, tables = choose(options.only), choose_effort(options), []
+    todo = [(scenario, kind) for scenario in chosen["scenarios"] for kind in scenario.types if kind in chosen["types"]]
+    start = time.monotonic()
+    for i, (scenario, kind) in enumerate(todo):
+        say(f"[{i + 1}/{len(todo)}, {time.monotonic() - start:.0f} s] {scenario.title}, {kind}")
+        for table in scenarios.measure(scenario, kind, chosen["servers"], effort):
+            print("\n".join(report.format_table(table)) + "\n", flush=True)
+            tables.append(table)
+    return tables
+
+
 def write_to(descriptor, text):
-    os.ftruncate(descriptor, 0)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        if os.path.isfile(f"/proc/self/fd/{descriptor}"):
+            os.ftruncate(descriptor, 0)
         file.write(text)
 
 
 def run(options):
-    chosen = choose([word for word in options.only.split(",") if word])
-    rounds = options.rounds or (3 if options.quick else 9)
-    duration = options.duration or ("300ms" if options.quick else "4500ms")
     servers.prepare()
-    tables = []
-    for scenario in chosen["scenario"]:
-        for kind in scenario.types:
-            if kind not in chosen["type"]:
-                continue
-            say(f"{scenario.title}, {kind}")
-            found = scenarios.measure(scenario, kind, chosen["server"], duration, rounds)
-            for table in found:
-                print("\n" + "\n".join(report.format_table(table)), flush=True)
-            tables += found
+    tables = measure(options)
+    verdicts = bars.judge(tables)
+    print("\n".join(report.explain(tables) + bars.format_verdicts(verdicts)), flush=True)
+    facts = {"machine": machine.describe(), "tables": tables, "bars": verdicts}
     if options.json_to is not None:
-        write_to(options.json_to, json.dumps({"tables": tables}, indent=1) + "\n")
+        write_to(options.json_to, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+    if options.svg_to is not None:
+        write_to(options.svg_to, picture.draw(facts))
 
 
 def raise_limit():
@@ -85,12 +128,18 @@ def raise_limit():
 
 def main():
     options = parse(sys.argv[1:])
+    if options.list:
+        show_list()
+    if options.list or options.check:
+        return
     raise_limit()
     try:
         run(options)
     except Failure as failure:
         say(f"tools/bench: {failure}")
         sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 main()

@@ -2,7 +2,7 @@
 """Tables for people, no wider than 100 columns."""
 
 WIDTH = 100
-NAME = 24
+NAME = 25
 
 
 def count(value):
@@ -30,7 +30,11 @@ def mebibytes(value):
 
 
 def times(value, base):
-    return f"{digits(value / base)}×" if base else "-"
+    """A ratio: "12.3×", "0.45×", "0.004×"."""
+    if not base:
+        return "-"
+    ratio = value / base
+    return f"{ratio:.3f}×" if ratio < 0.0995 else f"{digits(ratio)}×"
 
 
 def median(record, name):
@@ -71,12 +75,26 @@ COLUMNS = [
     ("CPU", 6, plain_ratio("cpu_per_message")),
 ]
 MEMORY = ("memory", 8, plain("peak_resident", mebibytes))
+IDLE = [("wake-ups", 10, plain("wake_ups", str)), ("seconds", 10, plain("seconds", str))]
+
+
+def time_range_of(name):
+    return lambda record, first: f"{microseconds(record[name]['min'])} – {microseconds(record[name]['max'])}"
+
+
+ACTIVATION = [
+    ("first reply", 11, latency_of("first_reply")),
+    ("min–max", 19, time_range_of("first_reply")),
+    ("ratio", 6, ratio_of("first_reply")),
+    ("start to READY=1", 16, latency_of("start_up")),
+    ("min–max", 19, time_range_of("start_up")),
+]
 
 
 def columns_of(table):
     if table["scenario"] == "crowd":
         return [column for column in COLUMNS if "CPU" not in column[0]] + [MEMORY]
-    return COLUMNS
+    return {"idle": IDLE, "activation": ACTIVATION}.get(table["scenario"], COLUMNS)
 
 
 def format_table(table):
@@ -90,3 +108,13 @@ def format_table(table):
         cells = "".join(" " + cell(record, first).rjust(width) for _, width, cell in columns)
         lines.append(record["title"].ljust(NAME) + cells)
     return lines
+
+
+def explain(tables):
+    """What the columns mean, where there are such."""
+    if not tables:
+        return []
+    return ["Figures are medians of the rounds, min–max is of their messages a second, and the last columns are",
+            "ratios to uds-echod. CPU/msg is CPU time of the server's control group by the messages that it",
+            "echoed; what systemd does for Accept=yes is not in it. Memory is the peak of the resident set",
+            "(VmHWM of the server's processes).", ""]

@@ -26,6 +26,12 @@ def systemctl(*arguments):
     return run("systemctl", *arguments)
 
 
+def stop(*names):
+    """Stops units, be they there or not."""
+    subprocess.run(["systemctl", "stop", *names], capture_output=True, check=False)
+    subprocess.run(["systemctl", "reset-failed", *names], capture_output=True, check=False)
+
+
 def show(unit, name):
     return systemctl("show", "--value", "--property", name, unit).strip()
 
