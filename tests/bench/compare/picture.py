@@ -87,7 +87,7 @@ def draw_bar(panel, record, base, most, x, y):
     ratio = "" if is_ours else f" · {report.times(value, base)}"
     own = " own" if is_ours else ""
     lines = [f'<text class="end{own}" x="{left - 8:.1f}" y="{y + 10.5:.1f}">{escape(record["title"])}</text>',
-             f'<rect class="{kind}" x="{left:.1f}" y="{y:.1f}" width="{max(value * unit, 1):.1f}" height="{BAR}" rx="1.5"/>']
+             f'<rect class="{kind}" x="{left:.1f}" y="{y:.1f}" width="{max(value * unit, 1):.1f}" height="{BAR}"/>']
     end = value
     if isinstance(record[panel.figure], dict):
         low, end = record[panel.figure]["min"], min(max(record[panel.figure]["max"], value), most)
