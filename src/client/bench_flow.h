@@ -42,6 +42,8 @@ struct flow {
     uint64_t back;   /* messages that have come back whole */
     size_t sent;     /* bytes of message BEGUN */
     size_t received; /* bytes of message BACK + 1 */
+    bool connecting; /* with a connection for each message: it is being made */
+    size_t welcome;  /* the same: bytes that are still to come before the echo */
     uint64_t first;  /* with a rate: when the first message is due */
     uint64_t due;    /* with a rate: how many are by now */
     uint64_t moved;  /* when something came back, or was sent while nothing was under way */

@@ -95,6 +95,9 @@ static int take_option(struct bench_options *options, int option, char **argv)
     case 'b':
         options->busy_poll = true;
         return -1;
+    case 'C':
+        options->connect = true;
+        return -1;
     case 'S':
         options->svg = optarg;
         return -1;
@@ -116,6 +119,7 @@ int bench_options_take(struct bench_options *options, int argc, char **argv)
         {"rounds", required_argument, NULL, 'r'},
         {"threads", required_argument, NULL, 'T'},
         {"busy-poll", no_argument, NULL, 'b'},
+        {"connect", no_argument, NULL, 'C'},
         {"rate", required_argument, NULL, 'R'},
         {"svg", required_argument, NULL, 'S'},
         {"html", required_argument, NULL, 'H'},
@@ -132,6 +136,11 @@ int bench_options_take(struct bench_options *options, int argc, char **argv)
     while (r < 0 && (option = getopt_long(argc, argv, ":s:c:d:r:" COMMON_SHORT, long_options,
                                           NULL)) != -1) { // NOLINT(concurrency-mt-unsafe)
         r = take_option(options, option, argv);
+    }
+    if (r < 0 && options->connect &&
+        (options->rate > 0 || options->windows.n > 1 || options->windows.values[0] > 1)) {
+        return usage_error("bench", "--connect has one message a connection, as fast as they come "
+                                    "back: no --window= and no --rate=");
     }
     if (r < 0 && options->duration_usec < options->rounds) {
         return usage_error("bench", "--duration= is too short for %llu rounds",
@@ -152,6 +161,7 @@ size_t bench_options_points(const struct bench_options *options, struct bench_po
                     .connections = (unsigned)options->connections.values[j],
                     .window = (unsigned)options->windows.values[k],
                     .rate = (double)options->rate,
+                    .connect = options->connect,
                 };
             }
         }

@@ -102,6 +102,9 @@ void words_describe_point(const struct bench_point *point, char *text, size_t si
     if (point->window > 1) {
         n += snprintf(text + n, size - (size_t)n, ", %u in flight on each", point->window);
     }
+    if (point->connect) {
+        n += snprintf(text + n, size - (size_t)n, " at a time, a new one for each message");
+    }
     if (point->rate > 0) {
         snprintf(text + n, size - (size_t)n, ", %s messages/s asked for",
                  output_count(point->rate, rate));

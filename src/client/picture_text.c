@@ -159,6 +159,11 @@ const char *picture_load(const struct bench_point *point, char text[static PICTU
     char rate[OUTPUT_TEXT_MAX];
     size_t length;
 
+    if (point->connect) {
+        snprintf(text, PICTURE_LOAD_MAX, "%u connection%s at a time, each for one message",
+                 point->connections, point->connections == 1 ? "" : "s");
+        return text;
+    }
     snprintf(text, PICTURE_LOAD_MAX, "%u connection%s, %u in flight%s", point->connections,
              point->connections == 1 ? "" : "s", point->window,
              point->connections == 1 ? "" : " each");

@@ -193,10 +193,35 @@ static int connect_within(int fd, const struct target *target, uint64_t timeout_
     return r;
 }
 
+static void send_at_once(const struct target *target, int fd, int type)
+{
+    const int on = 1;
+
+    if (type == SOCK_STREAM && (target->family == AF_INET || target->family == AF_INET6)) {
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    }
+}
+
+int target_begin(const struct target *target, bool *connecting)
+{
+    int fd = socket(target->family, target->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int r = fd < 0 ? -errno : 0;
+
+    if (r == 0 && connect(fd, (const struct sockaddr *)&target->address, target->size) < 0) {
+        r = -errno;
+    }
+    *connecting = r == -EINPROGRESS;
+    if (r < 0 && !*connecting) {
+        fd_close(&fd);
+        return r;
+    }
+    send_at_once(target, fd, target->type);
+    return fd;
+}
+
 static int connect_as(const struct target *target, int type, uint64_t timeout_usec)
 {
     const struct sockaddr_un any = {.sun_family = AF_UNIX};
-    const int on = 1;
     int fd = socket(target->family, type | SOCK_CLOEXEC, 0);
     int r = fd < 0 ? -errno : 0;
 
@@ -211,9 +236,7 @@ static int connect_as(const struct target *target, int type, uint64_t timeout_us
         fd_close(&fd);
         return r;
     }
-    if (type == SOCK_STREAM && (target->family == AF_INET || target->family == AF_INET6)) {
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    }
+    send_at_once(target, fd, type);
     return fd;
 }
 

@@ -7,6 +7,7 @@
  * abstract name ECONNREFUSED, as if there were none).
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -37,6 +38,13 @@ int target_insist(struct target *target, int type);
  * the descriptor, or a negative errno: -ETIMEDOUT if it is not taken up within TIMEOUT_USEC.
  */
 int target_connect(struct target *target, uint64_t timeout_usec);
+
+/*
+ * Begins to connect a new socket, close-on-exec and not blocking, to the target, whose type is
+ * known and no datagram. Returns the descriptor, with CONNECTING if it takes longer (until there is
+ * room to send), or a negative errno: -EAGAIN if the queue of a Unix socket's service is full.
+ */
+int target_begin(const struct target *target, bool *connecting);
 
 /* "stream", "seqpacket" or "dgram"; the type of that name ("datagram" too), or -EINVAL. */
 const char *target_type_name(int type);
