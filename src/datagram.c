@@ -134,38 +134,43 @@ static unsigned keep_answerable(const struct datagram *datagram, struct loop *lo
 }
 
 /*
- * Receives and answers up to so many batches; one that is not full has emptied the socket. Returns
- * whether there was anything.
+ * Receives and answers up to so many batches of SIZE; one that is not full has emptied the socket.
+ * Returns whether there was anything.
  */
-static bool serve_batches(struct datagram *datagram, struct loop *loop, int batches)
+static bool serve_batches(struct datagram *datagram, struct loop *loop, int batches, unsigned size)
 {
     size_t room = control_room(datagram, loop);
-    unsigned size = batch_size(room);
-    bool any = false;
     unsigned n = size;
     struct batch batch;
 
+    datagram->received = 0;
     for (int i = 0; i < batches && n == size && !loop->draining; i++) {
         if (reply_has_enough(datagram)) {
             (void)loop_rewatch(loop, &datagram->watch, 0);
             break;
         }
         n = receive_batch(datagram, loop, &batch, size, room);
+        datagram->received += n;
         reply_batch(datagram, loop, batch.messages, keep_answerable(datagram, loop, &batch, n));
-        any |= n > 0;
     }
-    return any;
+    return datagram->received > 0;
 }
 
 static void datagram_ready(struct loop *loop, struct watch *watch, uint32_t events)
 {
+    struct datagram *datagram = CONTAINER_OF(watch, struct datagram, watch);
+
     (void)events;
-    (void)serve_batches(CONTAINER_OF(watch, struct datagram, watch), loop, BATCHES_PER_TURN);
+    (void)serve_batches(datagram, loop, BATCHES_PER_TURN, batch_size(control_room(datagram, loop)));
 }
 
+/* Where they come one by one there is no room prepared for more. */
 static bool datagram_look(struct loop *loop, struct watch *watch)
 {
-    return serve_batches(CONTAINER_OF(watch, struct datagram, watch), loop, 1);
+    struct datagram *datagram = CONTAINER_OF(watch, struct datagram, watch);
+
+    return serve_batches(datagram, loop, 1,
+                         datagram->received <= 1 ? 1 : batch_size(control_room(datagram, loop)));
 }
 
 int datagram_follow_policy(struct datagram *datagram, const struct loop *loop)

@@ -16,6 +16,7 @@ struct datagram {
     struct watch watch;
     struct debts debts;
     enum role role;
+    unsigned received;  /* datagrams, when it was looked at last */
     in_port_t port;     /* of an internet socket, in network byte order; else 0 */
     bool wary;          /* probing who reads */
     size_t wary_until;  /* datagrams owed at which receiving pauses while probing */
