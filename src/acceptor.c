@@ -52,27 +52,41 @@ static bool accept_one(struct loop *loop, const struct acceptor *acceptor)
     return true;
 }
 
+/* As many as came last time and some more: to find out that there is none costs a call. */
 static void acceptor_ready(struct loop *loop, struct watch *watch, uint32_t events)
 {
-    const struct acceptor *acceptor = CONTAINER_OF(watch, struct acceptor, watch);
+    struct acceptor *acceptor = CONTAINER_OF(watch, struct acceptor, watch);
+    unsigned n = 0;
 
     (void)events;
     /* Its event may stand behind the one that began the end. */
-    for (int i = 0; i < ACCEPTS_PER_TURN && !loop->draining && accept_one(loop, acceptor); i++) {
+    while (n < acceptor->expected && !loop->draining && accept_one(loop, acceptor)) {
+        n++;
+    }
+    if (n < acceptor->expected) {
+        acceptor->expected = 1;
+    } else if (acceptor->expected < ACCEPTS_PER_TURN) {
+        acceptor->expected *= 2;
     }
 }
 
 int acceptors_add(struct acceptors *acceptors, struct loop *loop, const struct activated *socket)
 {
     struct acceptor *acceptor = malloc(sizeof(*acceptor));
+    const int off = 0;
 
     if (!acceptor) {
         return -ENOMEM;
     }
+    /* PassCredentials= is for the datagram socket of the same unit. Connections inherit it from
+     * their listener, and each message would carry credentials that nobody asks for; a client's own
+     * are those of SO_PEERCRED. */
+    (void)setsockopt(socket->fd, SOL_SOCKET, SO_PASSCRED, &off, sizeof(off));
     *acceptor = (struct acceptor){
         .watch = {.ready = acceptor_ready, .fd = socket->fd},
         .type = socket->type,
         .role = socket->role,
+        .expected = 1,
         .next = acceptors->first,
     };
     acceptors->first = acceptor;

@@ -328,6 +328,7 @@ int connection_new(struct loop *loop, int fd, int type, const char *greeting)
     }
     loop->connections = connection;
     counter_add(&loop->counters, COUNTER_CONNECTED, 1);
+    loop_expect(loop, &connection->watch);
     if (greeting) {
         connection_settle(loop, connection, connection_greet(loop, connection, greeting));
     }

@@ -163,7 +163,8 @@ static int dispatch(struct loop *loop, struct epoll_event *events, int n)
     uint64_t before = counter_get(&loop->counters, COUNTER_BYTES);
     struct watch *first = n > 0 ? events[0].data.ptr : NULL;
 
-    loop->hot = n == 1 && first->look ? first : NULL; /* loop_unwatch() forgets it */
+    /* Who alone is busy; loop_unwatch() forgets it. */
+    loop->hot = n == 1 && first->look ? first : NULL;
     for (int i = 0; i < n; i++) {
         struct watch *watch = events[i].data.ptr;
         watch->ready(loop, watch, events[i].events);

@@ -50,7 +50,7 @@ struct loop {
 
     struct busy_poll busy_poll;
     bool quiet;        /* the last turn had little to do: looking again may pay */
-    struct watch *hot; /* the only one that had an event in it, or NULL */
+    struct watch *hot; /* where something is most likely to come next, or NULL */
 
     struct connection *connections;
     struct farewells farewells;
@@ -87,6 +87,12 @@ static inline char *loop_slot(const struct loop *loop, size_t index)
 int loop_watch(struct loop *loop, struct watch *watch, uint32_t events);
 int loop_rewatch(struct loop *loop, struct watch *watch, uint32_t events);
 void loop_unwatch(struct loop *loop, struct watch *watch);
+
+/* What comes next will probably come there: WATCH can look, and may be forgotten at any time. */
+static inline void loop_expect(struct loop *loop, struct watch *watch)
+{
+    loop->hot = watch;
+}
 
 /*
  * Waits for events until TIMEOUT_USEC have passed (UINT64_MAX: for ever) and dispatches them.
