@@ -17,7 +17,7 @@ from uds import CLIENT, PATIENCE, STREAM
 
 @pytest.mark.parametrize("arguments", [
     ["one", "two"], ["--unknown"], ["--type=pigeon", "x"], ["--timeout=0", "x"], ["--timeout"], ["tcp:no-port"],
-    ["--type=stream", "udp:127.0.0.1:7"], [""], ["@"], ["tcp:name.invalid:7"], ["x" * 109],
+    ["--type=stream", "udp:127.0.0.1:7"], [""], ["@"], ["tcp:[name]:7"], ["x" * 109], ["tcp:127.0.0.1:no-such-port"],
 ])
 def test_a_wrong_command_line_is_one_line_that_says_so(arguments):
     done = say(*arguments)
@@ -80,3 +80,17 @@ def test_names_cannot_speak_to_the_terminal_or_break_the_output(ground):
     assert facts["socket"] == f"{ground}/??"
     os.symlink(b"\xff", bytes(ground / "other"))
     assert wrong(UNREACHABLE, "no-file", ground / "other")["message"] == f"There is no file {ground}/?."
+
+
+def test_names_cannot_turn_the_direction_of_writing_or_hide(ground):
+    for character in "\u0085\u009b\u200e\u200f\u202a\u202e\u2066\u2069\u200b\ufeff":
+        path = ground / f"a{character}b"
+        assert wrong(UNREACHABLE, "no-file", path)["message"] == f"There is no file {ground}/a?b."
+        assert f"There is no file {ground}/a?b." in say(path).stdout
+    assert wrong(UNREACHABLE, "no-file", ground / "한국어")["message"] == f"There is no file {ground}/한국어."
+    assert f"There is no file {ground}/한국어." in say(ground / "한국어").stdout
+
+
+def test_people_read_what_their_locale_has_and_programs_read_all(ground):
+    assert say(ground / "é", LANG="C", LC_ALL="C").stdout.isascii()
+    assert wrong(UNREACHABLE, "no-file", ground / "é", LANG="C", LC_ALL="C")["socket"] == f"{ground}/é"
