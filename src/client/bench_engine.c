@@ -73,7 +73,8 @@ static int fail_to_connect(struct engine *engine, unsigned number, bool connecte
     case ENOMEM:
         return engine_fail(engine, STATUS_WRONG, "connection %u: %s", number, strerror(-r));
     default:
-        return engine_fail(engine, STATUS_UNREACHABLE, "connection %u: %s", number, strerror(-r));
+        return engine_fail(engine, STATUS_UNREACHABLE, "connection %u: %s", number,
+                           target_error(engine->target, r));
     }
 }
 

@@ -184,6 +184,18 @@ static void advise_unreachable(struct check *check)
     report_command(&check->report, "ip route");
 }
 
+static void advise_host(struct check *check)
+{
+    const char *host = strchr(check->target.text, ':') + 1;
+    int length = (int)(strrchr(host, ':') - host);
+
+    report_advise(&check->report,
+                  "Is the name right, and does this machine know whom to ask for names?");
+    if (strcspn(host, "' \\\"$`") >= (size_t)length) {
+        report_command(&check->report, "getent ahosts '%.*s'", length, host);
+    }
+}
+
 static void advise_policy(struct check *check)
 {
     struct report *report = &check->report;
@@ -263,6 +275,9 @@ void advise(struct check *check)
         break;
     case CAUSE_UNREACHABLE:
         advise_unreachable(check);
+        break;
+    case CAUSE_NAME_NOT_FOUND:
+        advise_host(check);
         break;
     case CAUSE_REFUSED_BY_POLICY:
         advise_policy(check);

@@ -27,6 +27,7 @@ static const struct {
     [CAUSE_BACKLOG_FULL] = {"backlog-full", STATUS_UNREACHABLE},
     [CAUSE_CONNECT_FORBIDDEN] = {"connect-forbidden", STATUS_REFUSED},
     [CAUSE_UNREACHABLE] = {"unreachable", STATUS_UNREACHABLE},
+    [CAUSE_NAME_NOT_FOUND] = {"name-not-found", STATUS_UNREACHABLE},
     [CAUSE_CONNECT_TIMEOUT] = {"connect-timeout", STATUS_UNREACHABLE},
     [CAUSE_NOT_SUPPORTED] = {"not-supported", STATUS_UNREACHABLE},
     [CAUSE_REFUSED_BY_POLICY] = {"refused-by-policy", STATUS_REFUSED},

@@ -85,6 +85,11 @@ static void report_unreached(struct check *check)
     enum cause cause = cause_of(&check->target, check->error);
     char span[OUTPUT_TEXT_MAX];
 
+    if (check->target.unresolved) {
+        report_fail(report, CAUSE_NAME_NOT_FOUND, "The name of the host in %s is not found: %s.",
+                    text, check->target.unresolved);
+        return;
+    }
     output_time(&report->terminal, (double)check->timeout_usec, span);
     if (cause == CAUSE_NOBODY_LISTENING && check->target.family == AF_UNIX) {
         report_fail(report, cause,

@@ -114,8 +114,8 @@ int cmd_check(int argc, char **argv)
     int status;
 
     opterr = 0;
-    while ((option = getopt_long(argc, argv, ":" COMMON_SHORT, options, NULL)) >= 0) {
-        status = common_take(&common, argv[0], option, argv);
+    while ((option = getopt_long(argc, argv, COMMON_SHORT, options, NULL)) >= 0) {
+        status = common_take(&common, argv[0], option, COMMON_SHORT, argv);
         if (status >= 0) {
             return status;
         }

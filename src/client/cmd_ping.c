@@ -22,6 +22,9 @@
 
 enum { SIZE_MIN = 16, SIZE_MAX_BYTES = 16 * 1024 * 1024, SIZE_USUAL = 64 };
 
+#define SHORTS COMMON_SHORT "c:i:s:q"
+enum { OPTION_RECONNECT = 256 };
+
 static volatile sig_atomic_t interrupted;
 
 struct ping {
@@ -325,13 +328,13 @@ static int ping_options(struct ping *ping, int argc, char **argv)
         {"interval", required_argument, NULL, 'i'},
         {"size", required_argument, NULL, 's'},
         {"quiet", no_argument, NULL, 'q'},
-        {"reconnect", no_argument, NULL, 'r'},
+        {"reconnect", no_argument, NULL, OPTION_RECONNECT},
         {NULL, 0, NULL, 0},
     };
     int option;
     int r;
 
-    while ((option = getopt_long(argc, argv, ":" COMMON_SHORT "c:i:s:q", known, NULL)) >= 0) {
+    while ((option = getopt_long(argc, argv, SHORTS, known, NULL)) >= 0) {
         switch (option) {
         case 'c':
             if (!read_number(optarg, 1, UINT64_MAX - 1, &ping->count)) {
@@ -354,11 +357,11 @@ static int ping_options(struct ping *ping, int argc, char **argv)
         case 'q':
             ping->quiet = true;
             break;
-        case 'r':
+        case OPTION_RECONNECT:
             ping->reconnect = true;
             break;
         default:
-            r = common_take(&ping->common, "ping", option, argv);
+            r = common_take(&ping->common, "ping", option, SHORTS, argv);
             if (r >= 0) {
                 return r;
             }

@@ -248,8 +248,8 @@ int cmd_whoami(int argc, char **argv)
     int option;
     int r;
 
-    while ((option = getopt_long(argc, argv, ":" COMMON_SHORT, known, NULL)) >= 0) {
-        r = common_take(&common, "whoami", option, argv);
+    while ((option = getopt_long(argc, argv, COMMON_SHORT, known, NULL)) >= 0) {
+        r = common_take(&common, "whoami", option, COMMON_SHORT, argv);
         if (r >= 0) {
             return r;
         }

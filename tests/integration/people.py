@@ -2,11 +2,13 @@
 """uds-echo as people call it, and services to talk to: one that echoes, and one that does what it is told."""
 
 import os
+import signal
 import socket
+import subprocess
 import threading
 
 import pytest
-from uds import CLIENT, listening, run
+from uds import CLIENT, TYPES, eventually, listening, run
 
 OK, WRONG, REFUSED, UNREACHABLE, USAGE = 0, 1, 2, 3, 64
 
@@ -65,3 +67,53 @@ def bad(tmp_path):
 def flood(peer):
     while True:
         peer.sendall(b"x" * 65536)
+
+
+@pytest.fixture
+def full(tmp_path):
+    """full(kind): a socket that listens, takes nobody up, and has no room in its backlog; and its path."""
+    waiting = []
+
+    def start(kind):
+        path = str(tmp_path / f"full-{kind}.sock")
+        server = socket.socket(socket.AF_UNIX, TYPES[kind])
+        server.bind(path)
+        server.listen(0)
+        waiting.append(server)
+        with pytest.raises(BlockingIOError):
+            while True:
+                waiting.append(socket.socket(socket.AF_UNIX, TYPES[kind]))
+                waiting[-1].setblocking(False)
+                waiting[-1].connect(path)
+        return server, path
+
+    yield start
+    for one in waiting:
+        one.close()
+
+
+def start(*arguments):
+    """A client that runs, as from a shell with job control: in the background of one without it, SIGINT is ignored."""
+    return subprocess.Popen([CLIENT, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True,
+                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+
+
+def status_of(process, field):
+    for line in open(f"/proc/{process.pid}/status", encoding="ascii", errors="replace"):
+        if line.startswith(f"{field}:"):
+            return line.split()[1]
+
+
+def catches(process, number):
+    """Whether the process has a handler for the signal."""
+    return int(status_of(process, "SigCgt"), 16) >> (number - 1) & 1 == 1
+
+
+def hold(process):
+    """Waits until the process sleeps, stops it, and lets it go on."""
+    assert eventually(lambda: status_of(process, "Name") == "uds-echo" and status_of(process, "State") == "S")
+    process.send_signal(signal.SIGSTOP)
+    assert eventually(lambda: status_of(process, "State") == "T")
+    process.send_signal(signal.SIGCONT)
+    assert eventually(lambda: status_of(process, "State") == "S")

@@ -65,7 +65,11 @@ def test_a_full_backlog_is_told_from_silence(ground, kind):
         begin = time.monotonic()
         facts = wrong(UNREACHABLE, "backlog-full", "--timeout=300ms", ground / "x.sock")
         assert "within 300 ms" in facts["message"]
+        assert facts["type"] == kind
         assert 0.3 <= time.monotonic() - begin < PATIENCE
+        other = next(name for name in ALL if name != kind)
+        facts = wrong(UNREACHABLE, "wrong-type", "--timeout=300ms", f"--type={other}", ground / "x.sock")
+        assert facts["type"] == kind
 
 
 def test_a_socket_that_takes_from_one_peer_alone_is_said(ground):
@@ -85,6 +89,14 @@ def unused_port(kind):
 def test_a_port_that_nobody_listens_at_is_said(scheme, kind):
     facts = wrong(UNREACHABLE, "nobody-listening", f"{scheme}:127.0.0.1:{unused_port(TYPES[kind])}")
     assert f"--{scheme}" in facts["advice"]
+
+
+@pytest.mark.parametrize("scheme,kind", [("tcp", STREAM), ("udp", DGRAM)])
+def test_a_host_whose_name_is_not_found_is_said(scheme, kind):
+    facts = wrong(UNREACHABLE, "name-not-found", f"{scheme}:name.invalid:7")
+    assert facts["message"].startswith(f"The name of the host in {scheme}:name.invalid:7 is not found: ")
+    assert "getent ahosts 'name.invalid'" in facts["advice"].splitlines()
+    assert facts["type"] == kind
 
 
 @as_root

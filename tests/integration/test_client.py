@@ -7,7 +7,7 @@ import subprocess
 import threading
 
 import pytest
-from people import ME, OK, REFUSED, UNREACHABLE, USAGE, WRONG, client, echo  # noqa: F401
+from people import ME, OK, REFUSED, UNREACHABLE, USAGE, WRONG, bad, client, echo  # noqa: F401
 from uds import ALL, CLIENT, STREAM, Units, eventually, listening, run
 
 # --- The command line. ------------------------------------------------------------------------------------------
@@ -20,6 +20,15 @@ from uds import ALL, CLIENT, STREAM, Units, eventually, listening, run
     (["ping", "--type=tcp"], "--type=tcp"), (["send", "--timeout=0"], "--timeout=0"), (["ping", "tcp:1"], "HOST:PORT"),
     (["ping", "@"], "is empty"), (["ping", "/" + "x" * 200], "longer than"), (["ping", "vsock:a:b"], "vsock:CID:PORT"),
     (["ping", "--type=seqpacket", "tcp:127.0.0.1:7"], "is a stream socket"), (["whoami", "a", "b"], "Argument b"),
+    # Letters behind one dash, and what stands before them.
+    (["ping", "-xc", "3"], "Option -x is not known"), (["ping", "--json", "-qxc", "3"], "Option -x is not known"),
+    (["ping", "--timeout=5s", "-r"], "Option -r is not known"), (["bench", "-bT"], "Option -b is not known"),
+    (["ping", "--json", "-qc"], "Option -c needs a value"), (["ping", "-q", "--count"], "Option --count needs a value"),
+    (["ping", "-q", "--json=1"], "Option --json=1 takes no value"), (["ping", "--reconnect=1"], "takes no value"),
+    (["bench", "--busy-poll=1"], "Option --busy-poll=1 takes no value"), (["send", "-j:"], "Option -: is not known"),
+    (["bench", "--s"], "--s is not known, or stands for several"),
+    (["ping", "tcp:[::1:7"], "HOST:PORT"), (["ping", "tcp:[name]:7"], "brackets"),
+    (["ping", "tcp:127.0.0.1:no-such-port"], "has a port that is neither"), (["ping", f"udp:{'x' * 2000}:7"], "too long"),
 ])
 def test_a_wrong_command_line_is_one_line_that_names_it(arguments, words):
     done = client(*arguments, status=USAGE)
@@ -43,6 +52,22 @@ def test_what_is_not_there_is_unreachable_and_what_is_forbidden_is_refused(tmp_p
     stale.close()
     client("send", str(tmp_path / "stale"), "x", status=UNREACHABLE)
     client("ping", "@nobody-is-bound-to-this", status=UNREACHABLE)
+
+
+@pytest.mark.parametrize("command", ["send", "ping", "whoami", "check"])
+def test_a_host_whose_name_is_not_found_is_unreachable(command):
+    name = "tcp:name.invalid:7"
+    done = client(command, name, status=UNREACHABLE)
+    said = done.stdout if command == "check" else done.stderr
+    assert name in said and "name" in said.replace(name, "").lower()
+    facts = json.loads(client(command, "--json", name, status=UNREACHABLE).stdout)
+    assert facts["socket"] == name and facts.get("error", facts.get("message"))
+
+
+def test_a_host_whose_name_is_not_found_is_so_for_bench():
+    done = client("bench", "--json", "--duration=100ms", "tcp:name.invalid:7", status=UNREACHABLE)
+    assert json.loads(done.stdout)["points"][0]["results"][0]["error"].startswith("connection 1: ")
+    assert done.stderr.startswith("uds-echo: tcp:name.invalid:7: ")
 
 
 # --- Send. ------------------------------------------------------------------------------------------------------
@@ -153,6 +178,13 @@ def test_whoami_names_what_the_service_sees(echo, kind):
 def test_whoami_says_that_an_echo_service_is_none(echo):
     assert "in time" in client("whoami", "--timeout=200ms", echo(STREAM), status=WRONG).stderr
     assert "role whoami" in client("whoami", echo(STREAM, ME), "-w", "1s", status=WRONG).stderr or True
+
+
+def test_whoami_takes_numbers_for_numbers_and_names_for_names(bad):
+    path = bad(STREAM, lambda peer: peer.sendall(b"UID=0\nGID=0\nGROUPS=0,4\nPID=17\nUNIT=4711\nLABEL=42\nVERDICT=deny\n"))
+    answer = json.loads(client("whoami", "--json", path).stdout)
+    assert (answer["pid"], answer["unit"], answer["label"], answer["verdict"]) == (17, "4711", "42", "deny")
+    assert answer["uid"] == {"id": 0, "name": "root"} and [group["id"] for group in answer["groups"]] == [0, 4]
 
 
 @pytest.mark.systemd
