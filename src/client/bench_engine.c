@@ -78,7 +78,7 @@ static int fail_to_connect(struct engine *engine, unsigned number, bool connecte
     }
 }
 
-/* Connects once, and takes off what the service says of its own. */
+/* Connects once, and takes off what the service says of its own; not after Ctrl-C. */
 static int open_connection(struct engine *engine, unsigned i)
 {
     static const char message[] = {'u', 'd', 's', '-', 'e', 'c', 'h', 'o'};
@@ -87,6 +87,9 @@ static int open_connection(struct engine *engine, unsigned i)
     struct session session;
     int r = session_open(&session, engine->target, options->timeout_usec);
 
+    if (r == -EINTR) {
+        return STATUS_OK;
+    }
     if (r < 0) {
         return fail_to_connect(engine, i + 1, false, r);
     }
@@ -96,7 +99,7 @@ static int open_connection(struct engine *engine, unsigned i)
     r = session_exchange(&session, message, sizeof(message), options->timeout_usec);
     if (r < 0) {
         session_close(&session);
-        return fail_to_connect(engine, i + 1, true, r);
+        return r == -EINTR ? STATUS_OK : fail_to_connect(engine, i + 1, true, r);
     }
     engine->fds[i] = session.fd;
     return STATUS_OK;

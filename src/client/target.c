@@ -14,6 +14,7 @@
 #include <sys/un.h>
 
 #include "client.h"
+#include "interrupt.h"
 #include "timespan.h"
 #include "util.h"
 #include "wait.h"
@@ -177,24 +178,40 @@ static int await_connection(int fd, uint64_t timeout_usec)
 }
 
 /*
- * Connects FD. On a Unix socket a full backlog does not make a socket that does not block wait
- * (EAGAIN, unix(7)); one that blocks waits as long as SO_SNDTIMEO says.
+ * Connects the Unix socket FD. A full backlog does not make a socket that does not block wait
+ * (EAGAIN, unix(7)); one that blocks waits as long as SO_SNDTIMEO says. With that a SIGSTOP and
+ * SIGCONT end it (EINTR, signal(7)), too: then it goes on with the time that is left.
  */
+static int connect_patiently(int fd, const struct target *target, uint64_t deadline)
+{
+    const struct timeval forever = {0};
+    int r = -EINTR;
+
+    while (r == -EINTR && !interrupt_came()) {
+        uint64_t now = wait_now();
+        uint64_t left = deadline == TIMESPAN_INFINITY ? 0 : deadline - now;
+        const struct timeval patience = {
+            .tv_sec = (time_t)(left / 1000000),
+            .tv_usec = (suseconds_t)(left % 1000000),
+        };
+
+        if (now >= deadline) {
+            return -ETIMEDOUT;
+        }
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+        r = connect(fd, (const struct sockaddr *)&target->address, target->size) < 0 ? -errno : 0;
+    }
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &forever, sizeof(forever));
+    return r == -EAGAIN ? -ETIMEDOUT : r;
+}
+
 static int connect_within(int fd, const struct target *target, uint64_t timeout_usec)
 {
-    const struct timeval patience = {
-        .tv_sec = timeout_usec == TIMESPAN_INFINITY ? 0 : (time_t)(timeout_usec / 1000000),
-        .tv_usec = timeout_usec == TIMESPAN_INFINITY ? 0 : (suseconds_t)(timeout_usec % 1000000),
-    };
-    const struct timeval forever = {0};
     int flags = fcntl(fd, F_GETFL);
     int r;
 
     if (target->family == AF_UNIX) {
-        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-        r = connect(fd, (const struct sockaddr *)&target->address, target->size) < 0 ? -errno : 0;
-        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &forever, sizeof(forever));
-        return r == -EAGAIN ? -ETIMEDOUT : r;
+        return connect_patiently(fd, target, wait_deadline(timeout_usec));
     }
     (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
     r = connect(fd, (const struct sockaddr *)&target->address, target->size) < 0 ? -errno : 0;

@@ -36,7 +36,8 @@ int target_insist(struct target *target, int type);
 /*
  * Connects a new socket, close-on-exec and blocking, to the target, whose type is found out if it
  * is not known. A datagram socket gets an address of its own, to be answered at (autobind). Returns
- * the descriptor, or a negative errno: -ETIMEDOUT if it is not taken up within TIMEOUT_USEC.
+ * the descriptor, or a negative errno: -ETIMEDOUT if it is not taken up within TIMEOUT_USEC,
+ * -EINTR after a signal that was caught (interrupt.h).
  */
 int target_connect(struct target *target, uint64_t timeout_usec);
 

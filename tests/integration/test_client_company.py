@@ -148,3 +148,11 @@ def test_programs_hear_of_a_failure_too(tmp_path, echo):
 
 def test_a_port_out_of_range_is_a_wrong_command_line():
     assert "65535" in client("ping", "tcp:127.0.0.1:73313", status=USAGE).stderr
+
+
+def test_what_a_service_says_in_an_object_does_not_steer_the_terminal(bad):
+    answer = "\x9b31m \u202e 한국어\n"
+    path = bad(STREAM, lambda peer: (peer.recv(100), peer.sendall(answer.encode())))
+    done = client("send", "--json", path, "x" * (len(answer.encode()) - 1), status=WRONG)
+    assert json.loads(done.stdout)["reply"] == answer, "it is passed on, but"
+    assert not set(done.stdout) & set("\x9b\u202e")

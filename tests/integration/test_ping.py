@@ -6,9 +6,10 @@ import os
 import signal
 import socket
 import subprocess
+import time
 
 import pytest
-from people import ME, OK, WRONG, client, echo  # noqa: F401
+from people import ME, OK, WRONG, bad, client, echo  # noqa: F401
 from uds import ALL, CLIENT, CONNECTED, DGRAM, PATIENCE, STREAM, listening
 
 
@@ -98,3 +99,25 @@ def test_a_thousand_pings_to_the_units(units, kind):
     units.systemctl("start", "uds-echo.socket")
     done = client("ping", "-q", "-c", "1000", "-i", "0", units.path(kind))
     assert "1000 sent, 1000 checked\n" in done.stdout
+
+
+def test_ping_does_not_wear_out_a_service_that_closes_at_once(bad):
+    accepted = []
+    path = bad(STREAM, accepted.append)
+    before = time.monotonic()
+    done = client("ping", "-q", "-i", "0", "-c", "10", "--reconnect", path, status=WRONG)
+    # 5, 10, 20, 40, 80, 100, 100, 100, 100, 100 ms
+    assert time.monotonic() - before >= 0.655
+    assert "10 sent, 0 checked, 10 lost, connected anew 10 times" in done.stdout
+
+
+@pytest.mark.parametrize("kind", ["seqpacket", DGRAM])
+def test_a_message_that_is_too_long_is_said_once_and_not_lost(echo, kind):
+    path = echo(kind)
+    for arguments in ([], ["--reconnect"], ["-i", "0", "-c", "5"]):
+        done = client("ping", "-s", "16M", *arguments, path, status=WRONG)
+        assert done.stderr == f"uds-echo: {path}: the message is longer than this socket takes.\n"
+        assert ": 0 sent, 0 checked\n" in done.stdout
+    assert json.loads(client("ping", "--json", "-s", "16M", path, status=WRONG).stdout)["lost"] == 0
+    done = client("send", path, input="x" * 1_000_000, status=WRONG)
+    assert done.stderr == f"uds-echo: {path}: the message is longer than this socket takes.\n"
