@@ -147,3 +147,21 @@ def test_output_that_cannot_be_written_is_an_error(echo):
                               timeout=60, check=False)
     assert done.returncode == 1
     assert "could not be written" in done.stderr
+
+
+@pytest.mark.parametrize("width", (1, 5, 19, 36))
+def test_a_terminal_that_is_too_narrow_has_the_smallest_layout(echo, width):
+    path = echo(STREAM)
+    done = bench(*SHORT, path, COLUMNS=str(width))
+    assert (done.returncode, done.stderr) == (0, "")
+    status, output = on_terminal(width, *SHORT, path, NO_COLOR="1")
+    assert status == 0
+    for shown in (done.stdout, output):
+        assert "messages/s" in shown and "p50" in shown and "p99" not in shown
+        assert max(map(columns, re.split(r"[\r\n]+", shown))) <= 37
+
+
+def test_a_terminal_of_any_other_width_is_no_obstacle(echo):
+    path = echo(STREAM)
+    for width in ("0", "-1", "x", "99999", "18446744073709551616", ""):
+        assert max(map(columns, bench(*SHORT, path, COLUMNS=width).stdout.splitlines())) <= 1000

@@ -3,6 +3,7 @@
 
 import json
 import re
+import time
 
 import pytest
 from benchmark import LONG, SHORT, bench, echo, liar  # noqa: F401
@@ -141,3 +142,26 @@ def test_a_run_that_fails_leaves_an_earlier_picture_alone(liar, tmp_path):
     path = liar(STREAM, lambda number, message: [message] if number < 9 else [message[::-1]])
     assert bench(*SHORT, f"--svg={picture}", path).returncode == 1
     assert picture.read_text() == "earlier"
+
+
+@pytest.mark.parametrize("after, when", [(0, "of the warm-up"), (0.2, "of the round's end")])
+@pytest.mark.parametrize("more", [[], ["--busy-poll"], ["--rate=1000"]])
+def test_a_service_that_never_has_done_is_not_waited_for_for_ever(liar, after, when, more):
+    # Something always comes back within the timeout, and never all.
+    begin = None
+
+    def trickle(number, message):
+        nonlocal begin
+        begin = begin if number > 1 else time.monotonic()
+        for i, byte in enumerate(message):
+            if number > 0 and time.monotonic() - begin >= after and i > 0:
+                time.sleep(0.02)
+            yield bytes([byte])
+
+    done = bench("--duration=400ms", "--rounds=1", "--sizes=64", "--connections=1", "--timeout=200ms", *more,
+                 liar(STREAM, trickle))
+    assert done.returncode == 1
+    match = re.search(r": connection 1, message (\d+): did not come back within 0.2 s (.*)\n", done.stderr)
+    assert match, done.stderr
+    assert match[2] == when
+    assert after > 0 or match[1] == "1"
