@@ -30,6 +30,7 @@ static const struct {
     [CAUSE_NAME_NOT_FOUND] = {"name-not-found", STATUS_UNREACHABLE},
     [CAUSE_CONNECT_TIMEOUT] = {"connect-timeout", STATUS_UNREACHABLE},
     [CAUSE_NOT_SUPPORTED] = {"not-supported", STATUS_UNREACHABLE},
+    [CAUSE_SERVICE_FAILED] = {"service-failed", STATUS_UNREACHABLE},
     [CAUSE_REFUSED_BY_POLICY] = {"refused-by-policy", STATUS_REFUSED},
     [CAUSE_NO_ANSWER] = {"no-answer", STATUS_WRONG},
     [CAUSE_WRONG_ANSWER] = {"wrong-answer", STATUS_WRONG},

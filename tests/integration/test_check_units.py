@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """uds-echo check, with systemd: which unit it is, and how that is."""
 
+import contextlib
 import json
 import os
 import pwd
@@ -12,10 +13,15 @@ from pathlib import Path
 import pytest
 from doctor import (REFUSED, UNREACHABLE, WRONG, ground, open_door, ordinary, say, steps, systemd, visitor,
                     well, wrong)  # noqa: F401
-from uds import ALL, CLIENT, SEQPACKET, STREAM, Units, run
+from uds import ALL, CLIENT, SEQPACKET, STREAM, Units, connect, eventually, run
 
 STREAM_SOCKET = "/run/uds-echo/stream.sock"
 MEMBER = "uds-echo"
+
+
+def found(facts):
+    """The unit in the facts without the state of its service, which not every check looks at."""
+    return {key: value for key, value in facts["unit"].items() if key != "service_state"}
 
 
 def unit(state, service="uds-echo.service", name="uds-echo.socket", manager="system", sub=None):
@@ -27,12 +33,12 @@ def test_a_unit_that_is_inactive_is_named_and_not_started(units):
     shutil.rmtree(units.directory, ignore_errors=True)
     facts = wrong(UNREACHABLE, "no-directory")
     assert facts["socket"] == STREAM_SOCKET, "the default"
-    assert facts["unit"] == unit("inactive", sub="dead")
+    assert found(facts) == unit("inactive", sub="dead")
     assert "uds-echo.socket is to listen there, but is inactive." in facts["advice"]
     assert "systemctl start uds-echo.socket" in facts["advice"].splitlines()
     assert units.state(units.socket) == "inactive"
     units.directory.mkdir()
-    assert wrong(UNREACHABLE, "no-file", "/var/run/uds-echo//dgram.sock")["unit"] == unit("inactive", sub="dead")
+    assert found(wrong(UNREACHABLE, "no-file", "/var/run/uds-echo//dgram.sock")) == unit("inactive", sub="dead")
     open_door(STREAM, STREAM_SOCKET).close()
     facts = wrong(UNREACHABLE, "nobody-listening")
     assert "systemctl start uds-echo.socket" in facts["advice"].splitlines()
@@ -43,10 +49,10 @@ def test_a_unit_that_is_inactive_is_named_and_not_started(units):
 def test_a_unit_that_is_well_is_named(units, kind, monkeypatch):
     units.systemctl("start", units.socket)
     facts = well(units.path(kind), prefix=ordinary(MEMBER))
-    assert facts["unit"] == unit("active", sub="listening")
+    assert found(facts) == unit("active", sub="listening")
     assert "uds-echo.socket owns it, and is active" in steps(facts)
     monkeypatch.chdir("/run/systemd")
-    assert well(f"../uds-echo/{kind}.sock", prefix=ordinary(MEMBER))["unit"] == unit("active", sub="running")
+    assert found(well(f"../uds-echo/{kind}.sock", prefix=ordinary(MEMBER))) == unit("active", sub="running")
 
 
 @systemd
@@ -82,7 +88,7 @@ def test_a_unit_that_has_failed_is_named_with_the_way_out(units):
     run("systemctl", "start", units.socket)
     assert units.state(units.socket) == "failed"
     facts = wrong(UNREACHABLE, "no-file")
-    assert facts["unit"] == unit("failed")
+    assert found(facts) == unit("failed")
     lines = facts["advice"].splitlines()
     assert "systemctl status uds-echo.socket uds-echo.service" in lines
     assert "systemctl reset-failed uds-echo.socket uds-echo.service" in lines
@@ -92,6 +98,75 @@ def test_a_unit_that_has_failed_is_named_with_the_way_out(units):
         if line.startswith("systemctl "):
             run(*line.split())
     well(prefix=ordinary(MEMBER))
+
+
+def break_service(units, command, more=""):
+    """Has the service do this instead; it never says that it is ready."""
+    units.override(units.service, f"[Unit]\n{more}\n[Service]\nExecStart=\nExecStart=/bin/sh -c '{command}'\n"
+                                  "Restart=no\n")
+
+
+@systemd
+@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("prefix", [[], None], ids=("root", "visitor"))
+def test_a_service_that_fails_at_each_start_is_said_with_its_status(units, kind, prefix):
+    # As the daemon does for a wrong policy: it pauses, fails, and is started again for the client that waits.
+    break_service(units, "sleep 0.5; exit 78")
+    units.systemctl("start", units.socket)
+    prefix = ordinary(MEMBER) if prefix is None else prefix
+    facts = wrong(UNREACHABLE, "service-failed", "--timeout=700ms", units.path(kind), prefix=prefix)
+    assert "uds-echo.service" in facts["message"] and "exit status 78" in facts["message"]
+    assert facts["unit"]["service_state"]["exit_status"] == 78
+    lines = facts["advice"].splitlines()
+    assert "journalctl -u uds-echo.service -e" in lines
+    assert "systemctl status uds-echo.socket uds-echo.service" in lines
+    assert "systemctl reset-failed uds-echo.socket uds-echo.service" in lines
+
+
+@systemd
+def test_a_service_that_crashes_is_said_with_the_signal(units):
+    break_service(units, "sleep 0.5; kill -SEGV $$$$")
+    units.systemctl("start", units.socket)
+    assert "killed by signal 11 (SIGSEGV)" in wrong(UNREACHABLE, "service-failed", "--timeout=700ms",
+                                                      prefix=ordinary(MEMBER))["message"]
+
+
+@systemd
+def test_a_socket_that_its_service_took_down_is_said_with_the_way_back(units):
+    break_service(units, "exit 78", "StartLimitBurst=3")
+    units.systemctl("start", units.socket)
+    with contextlib.suppress(OSError):
+        connect(STREAM, STREAM_SOCKET)
+    assert eventually(lambda: units.state(units.socket) == "failed")
+    facts = wrong(UNREACHABLE, "no-file")
+    assert "service-start-limit-hit" in facts["advice"]
+    assert "uds-echo.service fails at its start" in facts["advice"] and "exit status 78" in facts["advice"]
+    lines = facts["advice"].splitlines()
+    assert "journalctl -u uds-echo.service -e" in lines
+    (units.directory.parent / f"systemd/system/{units.service}.d/test.conf").unlink()
+    units.systemctl("daemon-reload")
+    for line in lines:
+        if line.startswith("systemctl "):
+            run(*line.split())
+    well(prefix=ordinary(MEMBER))
+
+
+@systemd
+def test_a_socket_whose_service_already_runs_is_said_with_the_way_round(units, request):
+    path = Path("/run/systemd/system/check-second.socket")
+    path.write_text("[Socket]\nListenStream=/run/check-second.sock\nService=uds-echo.service\nRemoveOnStop=yes\n")
+    request.addfinalizer(lambda: (run("systemctl", "stop", path.name), path.unlink(), run("systemctl", "daemon-reload")))
+    units.systemctl("daemon-reload")
+    units.systemctl("start", units.socket)
+    well(prefix=ordinary(MEMBER))
+    assert run("systemctl", "start", path.name).returncode != 0
+    facts = wrong(UNREACHABLE, "no-file", "/run/check-second.sock")
+    assert "already active, refusing" in facts["advice"]
+    lines = facts["advice"].splitlines()
+    assert lines[-2:] == ["systemctl stop uds-echo.service", "systemctl start check-second.socket"]
+    for line in lines[-2:]:
+        assert run(*line.split()).returncode == 0, line
+    well("/run/check-second.sock", prefix=[])
 
 
 @systemd
@@ -127,7 +202,7 @@ def test_an_abstract_name_leads_to_its_unit(units, request):
     facts = wrong(UNREACHABLE, "no-name", "@hidden-echo")
     assert "systemctl start hidden.socket" in facts["advice"].splitlines()
     units.systemctl("start", "hidden.socket")
-    assert well("@hidden-echo")["unit"] == unit("active", "uds-echo@hidden.service", "hidden.socket", sub="listening")
+    assert found(well("@hidden-echo")) == unit("active", "uds-echo@hidden.service", "hidden.socket", sub="listening")
 
 
 @systemd
@@ -141,7 +216,7 @@ def test_a_unit_of_the_user_is_asked_for_from_the_users_manager(units, request):
     runtime = f"/run/user/{uid}"
     path = f"{runtime}/uds-echo/stream.sock"
     facts = wrong(UNREACHABLE, "no-directory", path, prefix=prefix, XDG_RUNTIME_DIR=runtime)
-    assert facts["unit"] == unit("inactive", manager="user", sub="dead")
+    assert found(facts) == unit("inactive", manager="user", sub="dead")
     assert "To start it:\nsystemctl --user start uds-echo.socket" in facts["advice"]
 
     def systemctl(*arguments):
@@ -150,7 +225,7 @@ def test_a_unit_of_the_user_is_asked_for_from_the_users_manager(units, request):
     assert systemctl("is-active", "uds-echo.socket", "dbus.service").stdout.split() == ["inactive"] * 2, "by asking"
     assert systemctl("start", "uds-echo.socket").returncode == 0
     facts = well(path, prefix=prefix, XDG_RUNTIME_DIR=runtime)
-    assert facts["unit"] == unit("active", manager="user", sub="listening")
+    assert found(facts) == unit("active", manager="user", sub="listening")
     facts = wrong(REFUSED, "directory-forbidden", path)
     assert facts["message"].startswith(f"You may not enter the directory {runtime}: ")
 
