@@ -74,11 +74,12 @@ static int fail_to_connect(struct engine *engine, unsigned number, bool connecte
     case ENOMEM:
         return engine_fail(engine, STATUS_WRONG, "connection %u: %s", number, strerror(-r));
     default:
-        return engine_fail(engine, STATUS_UNREACHABLE, "connection %u: %s", number, strerror(-r));
+        return engine_fail(engine, STATUS_UNREACHABLE, "connection %u: %s", number,
+                           target_error(engine->target, r));
     }
 }
 
-/* Connects once, and takes off what the service says of its own. */
+/* Connects once, and takes off what the service says of its own; not after Ctrl-C. */
 static int open_connection(struct engine *engine, unsigned i)
 {
     static const char message[] = {'u', 'd', 's', '-', 'e', 'c', 'h', 'o'};
@@ -87,6 +88,9 @@ static int open_connection(struct engine *engine, unsigned i)
     struct session session;
     int r = session_open(&session, engine->target, options->timeout_usec);
 
+    if (r == -EINTR) {
+        return STATUS_OK;
+    }
     if (r < 0) {
         return fail_to_connect(engine, i + 1, false, r);
     }
@@ -96,7 +100,7 @@ static int open_connection(struct engine *engine, unsigned i)
     r = session_exchange(&session, message, sizeof(message), options->timeout_usec);
     if (r < 0) {
         session_close(&session);
-        return fail_to_connect(engine, i + 1, true, r);
+        return r == -EINTR ? STATUS_OK : fail_to_connect(engine, i + 1, true, r);
     }
     engine->welcomed = session.welcomed;
     engine->fds[i] = session.fd;

@@ -55,6 +55,7 @@ static bool flow_begin(struct flow *flow, struct traffic *traffic)
         traffic->interval > 0 ? flow->first + (uint64_t)((double)flow->begun * traffic->interval)
                               : now;
     flow->begun++;
+    flow->warm = now < traffic->start ? flow->begun : flow->warm;
     flow->sent = 0;
     traffic->in_flight++;
     return true;
@@ -239,16 +240,34 @@ bool flow_is_quiet(struct flow *flow, struct traffic *traffic)
            fail_with_surplus(flow, traffic, traffic->buffer, (size_t)n < size ? (size_t)n : size);
 }
 
+static bool is_over(uint64_t since, uint64_t now, uint64_t timeout_nsec)
+{
+    return now >= since && now - since >= timeout_nsec;
+}
+
 bool flow_is_alive(const struct flow *flow, struct traffic *traffic, uint64_t now,
                    uint64_t timeout_nsec)
 {
-    if (flow->back == flow->begun || now < flow->moved || now - flow->moved < timeout_nsec) {
+    double seconds = (double)timeout_nsec / 1e9;
+    bool is_first = flow->begun == flow->back + 1;
+
+    if (flow->back == flow->begun) {
         return true;
     }
-    if (flow->begun == flow->back + 1 && flow->sent == 0) {
-        return flow_fail(flow, traffic, flow->begun, "could not be sent within %.3g s",
-                         (double)timeout_nsec / 1e9);
+    if (is_over(flow->moved, now, timeout_nsec)) {
+        return is_first && flow->sent == 0 ? flow_fail(flow, traffic, flow->begun,
+                                                       "could not be sent within %.3g s", seconds)
+                                           : flow_fail(flow, traffic, flow->back + 1,
+                                                       "did not come back within %.3g s", seconds);
     }
-    return flow_fail(flow, traffic, flow->back + 1, "did not come back within %.3g s",
-                     (double)timeout_nsec / 1e9);
+    /* A service that always sends a little, and never all, would not have it end. */
+    if (flow->back < flow->warm && is_over(traffic->start, now, timeout_nsec)) {
+        return flow_fail(flow, traffic, flow->back + 1,
+                         "did not come back within %.3g s of the warm-up", seconds);
+    }
+    if (is_over(traffic->deadline, now, timeout_nsec)) {
+        return flow_fail(flow, traffic, flow->back + 1,
+                         "did not come back within %.3g s of the round's end", seconds);
+    }
+    return true;
 }

@@ -40,6 +40,7 @@ struct flow {
     bool closed;     /* it will never take anything again */
     uint64_t begun;  /* messages sent, the last of them perhaps not wholly */
     uint64_t back;   /* messages that have come back whole */
+    uint64_t warm;   /* messages begun before the round */
     size_t sent;     /* bytes of message BEGUN */
     size_t received; /* bytes of message BACK + 1 */
     bool connecting; /* with a connection for each message: it is being made */
@@ -65,6 +66,9 @@ bool flow_receive(struct flow *flow, struct traffic *traffic);
 /* Whether nothing has come back that was never sent, at the end. */
 bool flow_is_quiet(struct flow *flow, struct traffic *traffic);
 
-/* Whether the service has not left this connection waiting for TIMEOUT_NSEC. */
+/*
+ * Whether the service has not left this connection waiting for TIMEOUT_NSEC: something has to come
+ * back within that, and within that after the warm-up and after the round all that was sent in it.
+ */
 bool flow_is_alive(const struct flow *flow, struct traffic *traffic, uint64_t now,
                    uint64_t timeout_nsec);
