@@ -122,3 +122,68 @@ def test_the_picture_is_sound_and_has_what_was_measured():
     assert words.count("uds-echod") == 2, "a bar in each of two panels"
     assert "100 k · 0.50×" in words
     xml.etree.ElementTree.fromstring(picture.draw({"machine": machine, "tables": []}))
+
+
+class Idle:
+    """A server that is not there."""
+
+    def __init__(self, name):
+        self.name = self.title = name
+        self.calls = []
+
+    def path(self, kind):
+        return f"/{self.name}-{kind}"
+
+    def unit(self, kind):
+        return f"{self.name}-{kind}.service"
+
+    def start(self, kind):
+        self.calls.append(f"start {kind}")
+
+    def stop(self, kind):
+        self.calls.append(f"stop {kind}")
+
+
+def result_of(name, echoed):
+    return {"socket": name, "bare_loop": name == "(bare loop)", "echoed": echoed,
+            "rounds": [{"messages_per_second": 5, "p50_ns": 1, "p99_ns": 2, "p99.9_ns": 3}]}
+
+
+@pytest.fixture
+def two(monkeypatch):
+    """Two servers; the second one takes 3 s of CPU time from one look to the next."""
+    looks = {}
+
+    def cpu_seconds(unit):
+        looks[unit] = looks.get(unit, 0) + 1
+        return looks[unit] * (3 if unit.startswith("b-") else 1)
+
+    monkeypatch.setattr(client.units, "cpu_seconds", cpu_seconds)
+    monkeypatch.setattr(client.units, "peak_resident", lambda unit: 4096)
+    return [Idle("a"), Idle("b")]
+
+
+def test_cpu_time_is_by_the_messages_that_were_echoed(monkeypatch, two):
+    results = [result_of("/a-dgram", 100), result_of("/b-dgram", 200), result_of("(bare loop)", 9)]
+    monkeypatch.setattr(client, "call", lambda paths, arguments: [{"results": results}])
+    (a, b, loop), = client.measure(two, "dgram", [])
+    assert (a["cpu_per_message"], b["cpu_per_message"]) == (1e4, 1.5e4)
+    assert loop["server"] == "bare-loop" and "cpu_per_message" not in loop and "peak_resident" not in loop
+
+
+def test_cpu_time_of_several_points_is_nobodys_and_memory_the_last_ones(monkeypatch, two):
+    results = [result_of("/a-dgram", 100), result_of("/b-dgram", 200), result_of("(bare loop)", 9)]
+    monkeypatch.setattr(client, "call", lambda paths, arguments: [{"results": results}] * 2)
+    first, last = client.measure(two, "dgram", [])
+    assert "peak_resident" not in first[0] and last[0]["peak_resident"] == 4096
+    assert not any("cpu_per_message" in record for record in first + last)
+
+
+def test_servers_are_stopped_whatever_happens(monkeypatch, two):
+    def fail(*_):
+        raise client.Failure("no")
+
+    monkeypatch.setattr(client, "call", fail)
+    with pytest.raises(client.Failure):
+        client.measure(two, "stream", [])
+    assert two[0].calls == two[1].calls == ["start stream", "stop stream"]

@@ -116,7 +116,7 @@ def describe(verdict):
     begin = f"{verdict['scenario']}, {verdict['type']}: {words} "
     if "ratio" not in verdict:
         return begin + f"{write(verdict['value'])} ({verdict['sign']} {write(verdict['limit'])})"
-    return begin + (f"{verdict['ratio']:.2f}× ({verdict['sign']} {verdict['limit']:g}×): {write(verdict['value'])} "
+    return begin + (f"{report.times(verdict['ratio'], 1)} ({verdict['sign']} {verdict['limit']:g}×): {write(verdict['value'])} "
                     f"against {write(verdict['other_value'])} ({verdict['with']})")
 
 

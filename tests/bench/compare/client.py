@@ -40,7 +40,8 @@ def record(name, title, result):
 
 def measure(servers, kind, arguments):
     """Starts SERVERS, lets them take turns, and stops them. Returns, for each point, a record for each server and
-    one for the client by itself. CPU time is of one call; it is there where that has a single point."""
+    one for the client by itself. CPU time and memory are of the whole call: the former is there where that has a
+    single point, the latter with the last one."""
     started = []
     try:
         for server in servers:
@@ -53,18 +54,19 @@ def measure(servers, kind, arguments):
     finally:
         for server in started:
             server.stop(kind)
-    return [point_records(servers, point, spent if len(points) == 1 else None, peaks) for point in points]
+    records = [point_records(servers, point) for point in points]
+    for i, found in enumerate(records[-1][:len(servers)]):
+        found["peak_resident"] = peaks[i]
+        if len(points) == 1:
+            found["cpu_per_message"] = spent[i] * 1e6 / found["echoed"]
+    return records
 
 
-def point_records(servers, point, spent, peaks):
+def point_records(servers, point):
     records = []
     for i, result in enumerate(point["results"]):
         if result["bare_loop"]:
             records.append(record("bare-loop", "socketpair in the client", result))
             continue
-        found = record(servers[i].name, servers[i].title, result)
-        if spent is not None:
-            found["cpu_per_message"] = spent[i] * 1e6 / found["echoed"]
-        found["peak_resident"] = peaks[i]
-        records.append(found)
+        records.append(record(servers[i].name, servers[i].title, result))
     return records
