@@ -38,10 +38,11 @@ struct flow {
     unsigned number; /* of the connection, from 1 */
     bool blocked;    /* something is to be sent, and the socket takes nothing now */
     bool closed;     /* it will never take anything again */
-    uint64_t begun;  /* messages sent, the last of them perhaps not wholly */
+    uint64_t begun;  /* messages sent, the last of them perhaps not, or not wholly */
+    uint64_t gone;   /* messages sent wholly */
     uint64_t back;   /* messages that have come back whole */
     uint64_t warm;   /* messages begun before the round */
-    size_t sent;     /* bytes of message BEGUN */
+    size_t sent;     /* bytes of message GONE + 1 */
     size_t received; /* bytes of message BACK + 1 */
     bool connecting; /* with a connection for each message: it is being made */
     size_t welcome;  /* the same: bytes that are still to come before the echo */

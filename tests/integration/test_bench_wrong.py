@@ -158,7 +158,9 @@ def test_a_service_that_never_has_done_is_not_waited_for_for_ever(liar, after, w
                 time.sleep(0.02)
             yield bytes([byte])
 
-    done = bench("--duration=400ms", "--rounds=1", "--sizes=64", "--connections=1", "--timeout=200ms", *more,
+    # Long enough for a machine that stalls to come to the trickle within it.
+    duration = "400ms" if after == 0 else "2s"
+    done = bench(f"--duration={duration}", "--rounds=1", "--sizes=64", "--connections=1", "--timeout=200ms", *more,
                  liar(STREAM, trickle))
     assert done.returncode == 1
     match = re.search(r": connection 1, message (\d+): did not come back within 0.2 s (.*)\n", done.stderr)
