@@ -29,10 +29,11 @@ struct walk {
 static bool join(const char *directory, const char *name, char ret[static PATH_MAX])
 {
     const char *slash = directory[strlen(directory) - 1] == '/' ? "" : "/";
-    bool here = strcmp(directory, ".") == 0;
 
-    return snprintf(ret, PATH_MAX, "%s%s%s", here ? "" : directory, here ? "" : slash, name) <
-           PATH_MAX;
+    if (strcmp(directory, ".") == 0) {
+        return snprintf(ret, PATH_MAX, "%s", name[0] == '\0' ? "." : name) < PATH_MAX;
+    }
+    return snprintf(ret, PATH_MAX, "%s%s%s", directory, slash, name) < PATH_MAX;
 }
 
 static bool fail_with(struct walk *walk, const char *what, int error)

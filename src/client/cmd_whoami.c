@@ -58,11 +58,16 @@ static ssize_t receive_all(int fd, char *answer, size_t size, uint64_t deadline)
 
     while (n > 0 && length < size) {
         int r = wait_for(fd, POLLIN, deadline);
-        n = r < 0 ? r : recv(fd, answer + length, size - length, 0);
-        if (n < 0) {
-            return r < 0 ? r : -errno;
+        if (r < 0) {
+            return r;
         }
-        length += (size_t)n;
+        /* What poll(2) has seen may be out of band, and not for recv(2). */
+        n = recv(fd, answer + length, size - length, MSG_DONTWAIT);
+        if (n < 0 && errno != EAGAIN) {
+            return -errno;
+        }
+        length += n > 0 ? (size_t)n : 0;
+        n = n < 0 ? 1 : n;
     }
     return (ssize_t)length;
 }
@@ -215,6 +220,15 @@ static void print_table(const char *answer, char *value, size_t size)
     }
 }
 
+/* For programs, if it is they who ask. */
+static void print_error(const struct target *target, bool json, const char *error)
+{
+    if (json) {
+        (void)output_json(
+            json_pack("{s:o, s:s}", "socket", report_string(target->text), "error", error));
+    }
+}
+
 static int show(const struct target *target, bool json, const char *answer, size_t length)
 {
     CLEANUP(free_pointer) char *value = malloc(length + 1);
@@ -224,9 +238,11 @@ static int show(const struct target *target, bool json, const char *answer, size
         return STATUS_WRONG;
     }
     if (strcmp(answer, SESSION_DENIED) == 0) {
+        print_error(target, json, "refused by the policy");
         return policy_complain(target);
     }
     if (!find_value(answer, ELEMENTS(lines) - 1, value, length + 1)) {
+        print_error(target, json, "no answer of the role whoami");
         complain("%s does not tell who its clients are (is it a socket of the role whoami?).",
                  target->text);
         return STATUS_WRONG;

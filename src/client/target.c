@@ -118,19 +118,22 @@ static int parse_vsock(const char *text, struct target *target,
                        char reason[static TARGET_REASON_MAX])
 {
     struct sockaddr_vm *vm = (struct sockaddr_vm *)&target->address;
-    unsigned cid;
-    unsigned port;
-    char rest;
+    const char *colon = strchr(text, ':');
+    char digits[16];
+    uint64_t cid;
+    uint64_t port;
 
-    // NOLINTNEXTLINE(cert-err34-c): what is out of range is refused by connect(2)
-    if (sscanf(text, "%u:%u%c", &cid, &port, &rest) != 2) {
+    snprintf(digits, sizeof(digits), "%.*s", colon ? (int)(colon - text) : 0, text);
+    if (!colon || colon - text >= (ptrdiff_t)sizeof(digits) ||
+        !read_number(digits, 0, UINT32_MAX, &cid) ||
+        !read_number(colon + 1, 0, UINT32_MAX, &port)) {
         snprintf(reason, TARGET_REASON_MAX, "is not vsock:CID:PORT with two numbers");
         return -EINVAL;
     }
     target->family = vm->svm_family = AF_VSOCK;
     target->type = SOCK_STREAM;
-    vm->svm_cid = cid;
-    vm->svm_port = port;
+    vm->svm_cid = (unsigned)cid;
+    vm->svm_port = (unsigned)port;
     target->size = sizeof(*vm);
     return 0;
 }

@@ -152,6 +152,13 @@ def test_what_is_no_socket_is_said_to_be_what_it_is(ground):
         assert wrong(UNREACHABLE, "not-a-socket", path)["message"] == f"{path} is no socket but {kind}."
 
 
+@pytest.mark.parametrize("path", [".", "./", "././/", "a/.."])
+def test_a_directory_of_ones_own_is_no_missing_file(ground, monkeypatch, path):
+    (ground / "a").mkdir()
+    monkeypatch.chdir(ground)
+    assert wrong(UNREACHABLE, "not-a-socket", path)["message"].endswith(" is no socket but a directory.")
+
+
 @pytest.mark.parametrize("kind", ALL)
 def test_a_socket_that_one_may_not_write_to_is_shown_with_who_may(ground, kind):
     path = ground / "x.sock"

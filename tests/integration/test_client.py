@@ -3,6 +3,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import threading
 
@@ -18,7 +19,8 @@ from uds import ALL, CLIENT, STREAM, Units, eventually, listening, run
     (["ping", "-c"], "-c needs a value"), (["ping", "-c", "0"], "--count=0"), (["ping", "-s", "8"], "--size=8"),
     (["ping", "-i", "often"], "--interval=often"), (["ping", "a", "b"], "Argument b"),
     (["ping", "--type=tcp"], "--type=tcp"), (["send", "--timeout=0"], "--timeout=0"), (["ping", "tcp:1"], "HOST:PORT"),
-    (["ping", "@"], "is empty"), (["ping", "/" + "x" * 200], "longer than"), (["ping", "vsock:a:b"], "vsock:CID:PORT"),
+    (["ping", "@"], "is empty"), (["ping", "/" + "x" * 200], "longer than"), (["ping", "vsock:a:b"], "vsock:CID:PORT"), (["ping", "vsock:1"], "vsock:CID:PORT"),
+    (["ping", "vsock:1:4294967296"], "vsock:CID:PORT"), (["ping", "vsock:-1:7"], "vsock:CID:PORT"),
     (["ping", "--type=seqpacket", "tcp:127.0.0.1:7"], "is a stream socket"), (["whoami", "a", "b"], "Argument b"),
     # Letters behind one dash, and what stands before them.
     (["ping", "-xc", "3"], "Option -x is not known"), (["ping", "--json", "-qxc", "3"], "Option -x is not known"),
@@ -185,6 +187,21 @@ def test_whoami_takes_numbers_for_numbers_and_names_for_names(bad):
     answer = json.loads(client("whoami", "--json", path).stdout)
     assert (answer["pid"], answer["unit"], answer["label"], answer["verdict"]) == (17, "4711", "42", "deny")
     assert answer["uid"] == {"id": 0, "name": "root"} and [group["id"] for group in answer["groups"]] == [0, 4]
+
+
+def test_programs_hear_that_whoami_was_not_answered(bad, echo):
+    for path, status in ((bad(STREAM, lambda peer: peer.sendall(b"hello\n")), WRONG),
+                         (echo(STREAM, "# nobody\n"), REFUSED)):
+        answer = json.loads(client("whoami", "--json", path, status=status).stdout)
+        assert answer["socket"] == path and answer["error"]
+
+
+def test_whoami_does_not_wait_for_ever_for_what_is_not_for_it(bad):
+    def out_of_band(peer):
+        peer.send(b"!", socket.MSG_OOB)
+        peer.recv(1)  # until the end
+
+    client("whoami", "--timeout=300ms", bad(STREAM, out_of_band), status=WRONG)
 
 
 @pytest.mark.systemd
