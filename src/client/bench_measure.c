@@ -56,14 +56,16 @@ static void summarize(struct bench_result *result)
 /* A round that was cut short counts only where there is no whole one. */
 static void take_round(struct bench_result *result, const struct engine_found *found)
 {
-    if (found->seconds <= 0 || found->latency.count == 0 ||
-        (found->interrupted && result->rounds > 0)) {
+    if (found->seconds <= 0 || (found->interrupted && result->rounds > 0)) {
         return;
+    }
+    result->unsent += found->unsent;
+    if (found->latency.count == 0) {
+        return; /* with a rate far too high, all that was sent was due in the warm-up */
     }
     histogram_add(result->latency, &found->latency);
     result->messages += found->latency.count;
     result->echoed += found->echoed;
-    result->unsent += found->unsent;
     result->seconds += found->seconds;
     result->each[result->rounds++] = (struct bench_round){
         .per_second = (double)found->within / found->seconds,

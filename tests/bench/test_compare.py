@@ -104,6 +104,14 @@ def test_a_table_fits_into_100_columns(scenario):
     assert max(map(len, lines + report.explain([table]))) <= report.WIDTH
 
 
+def test_the_tables_of_what_is_no_load_fit_as_well():
+    slow = [100000.0, 234567.8, 999000.0]
+    lines = report.format_table(load("activation", record("uds-echo", first_reply=slow, start_up=slow)))
+    lines += report.format_table(load("idle", record("uds-echo", wake_ups=123456, seconds=10)))
+    assert "123456" in lines[-1] and "235 ms" in lines[2]
+    assert max(map(len, lines)) <= report.WIDTH
+
+
 def test_verdicts_fit_into_100_columns():
     tables = [load(name, *(full_record(server, 1.5) for server in ["bare-loop", *servers.BY_NAME]), kind="seqpacket")
               for name in ("polling", "blocking", "many", "large", "pipelined", "connect")]

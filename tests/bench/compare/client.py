@@ -66,7 +66,7 @@ def point_records(servers, point):
     records = []
     for i, result in enumerate(point["results"]):
         if result["bare_loop"]:
-            records.append(record("bare-loop", "socketpair in the client", result))
+            records.append(record("bare-loop", "client by itself", result))
             continue
         records.append(record(servers[i].name, servers[i].title, result))
     return records

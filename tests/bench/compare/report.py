@@ -87,7 +87,7 @@ ACTIVATION = [
     ("min–max", 19, time_range_of("first_reply")),
     ("ratio", 6, ratio_of("first_reply")),
     ("start to READY=1", 16, latency_of("start_up")),
-    ("min–max", 19, time_range_of("start_up")),
+    ("min–max", 18, time_range_of("start_up")),
 ]
 
 

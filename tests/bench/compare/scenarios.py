@@ -56,7 +56,7 @@ class Effort:
     activations: int
 
 
-FULL = Effort("4500ms", 9, 10, 31)
+FULL = Effort("4500ms", 15, 10, 31)
 QUICK = Effort("300ms", 3, 2, 3)
 
 
