@@ -5,6 +5,7 @@ enum {
     SHORT_WAITS_FIRST = 4,
     SHORT_WAITS_MOST = 1024,
     HITS_TO_FORGIVE = 64, /* in a row, for one time in vain */
+    SOON_NSEC = 5 * 1000, /* a switch from one thread to another, and a few system calls */
 };
 
 struct busy_poll busy_poll_new(struct busy_poll_option option)
@@ -26,7 +27,7 @@ bool busy_poll_is_worth(const struct busy_poll *poll)
 void busy_poll_slept(struct busy_poll *poll, uint64_t nsec)
 {
     /* To wake up took part of it, perhaps as long as a whole span. */
-    if (nsec >= 2 * poll->span_nsec) {
+    if (nsec < SOON_NSEC || nsec >= 2 * poll->span_nsec) {
         poll->short_waits = 0;
     } else if (poll->short_waits < SHORT_WAITS_MOST) {
         poll->short_waits++;

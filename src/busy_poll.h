@@ -9,7 +9,8 @@
  * That pays only if the next message comes soon, and if nobody else wants the processor. By itself
  * it is done only after a few waits in a row that were short (how long a wait took is measured
  * either way), and each time that it was in vain it takes more of these until the next try: as the
- * kernel's own cpuidle-haltpoll governor has it.
+ * kernel's own cpuidle-haltpoll governor has it. Waits that were hardly any do not count: then the
+ * client runs on the same processor, which is faster than either can poll, or is never idle.
  */
 
 #include <stdbool.h>

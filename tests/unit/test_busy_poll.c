@@ -3,7 +3,7 @@
 
 #include "busy_poll.h"
 
-enum { SHORT = 20 * 1000, LONG = 1000 * 1000 };
+enum { HARDLY = 2 * 1000, SHORT = 20 * 1000, LONG = 1000 * 1000 };
 
 static void sleep_often(struct busy_poll *poll, unsigned n, uint64_t nsec)
 {
@@ -55,6 +55,8 @@ static void by_itself_only_after_short_waits(void **state)
     assert_false(busy_poll_is_worth(&poll));
     assert_in_range(needed, 2, 20);
     sleep_often(&poll, 10000, LONG);
+    assert_false(busy_poll_is_worth(&poll));
+    sleep_often(&poll, 10000, HARDLY);
     assert_false(busy_poll_is_worth(&poll));
     /* A long one among them begins the count anew. */
     sleep_often(&poll, needed - 1, SHORT);
