@@ -17,15 +17,15 @@ struct gate {
     struct policy_decision decision; /* and how */
 };
 
-int gate_new(struct policy *policy, struct gate **ret)
+int gate_new(struct policy *policy, size_t records, struct gate **ret)
 {
     struct gate *gate = malloc(sizeof(*gate));
-    struct audit *audit = audit_new();
+    struct audit *audit = audit_new(records);
 
     if (!gate || !audit) {
         free(gate);
         audit_free(audit);
-        policy_free(policy);
+        policy_unref(policy);
         return -ENOMEM;
     }
     gate->policy = policy;
@@ -40,14 +40,14 @@ void gate_free(struct gate *gate)
     if (!gate) {
         return;
     }
-    policy_free(gate->policy);
+    policy_unref(gate->policy);
     audit_free(gate->audit);
     free(gate);
 }
 
 void gate_set_policy(struct gate *gate, struct policy *policy)
 {
-    policy_free(gate->policy);
+    policy_unref(gate->policy);
     gate->policy = policy;
     gate->needs = policy_needs(policy);
 }

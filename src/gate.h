@@ -24,11 +24,12 @@ struct gate;
 #define GATE_WELCOME "Welcome\n"
 #define GATE_DENIED "Access denied\n"
 
-/* Takes POLICY over, also if it fails. Returns 0 or -ENOMEM. gate_free() takes NULL. */
-int gate_new(struct policy *policy, struct gate **ret);
+/* Takes POLICY over, also if it fails; the audit has room for RECORDS. Returns 0 or -ENOMEM.
+ * gate_free() takes NULL. */
+int gate_new(struct policy *policy, size_t records, struct gate **ret);
 void gate_free(struct gate *gate);
 
-/* Puts another policy in force, which it takes over, and frees the one before. */
+/* Puts another policy in force, which it takes over, and lets go of the one before. */
 void gate_set_policy(struct gate *gate, struct policy *policy);
 
 /* What is to be known of a client in ROLE: a set of enum policy_need. */

@@ -14,7 +14,7 @@
 #include <time.h>
 
 #include "counters.h"
-#include "journal.h"
+#include "decisions.h"
 #include "log.h"
 #include "loop.h"
 #include "outlook.h"
@@ -34,6 +34,8 @@ enum {
 struct service {
     sd_event *event;
     sd_event_source *status_timer;
+    sd_event_source *decisions_timer;
+    struct decisions *decisions;
     struct worker *worker;
     const char *policy_file; /* or NULL */
     uint64_t policies;       /* how many new ones the worker was given */
@@ -47,6 +49,8 @@ struct service {
 static void service_deinit(struct service *service)
 {
     sd_event_source_unref(service->status_timer);
+    sd_event_source_unref(service->decisions_timer);
+    decisions_free(service->decisions);
     sd_event_unref(service->event);
     worker_free(service->worker);
     *service = (struct service){0};
@@ -89,13 +93,30 @@ static int on_status_timer(sd_event_source *source, uint64_t due, void *userdata
     return 0;
 }
 
-static void log_decisions(const struct service *service)
+/* Writes what the workers have decided, and has the rest of what is left out written in time. */
+static int log_decisions(const struct service *service)
 {
     struct audit_record record;
+    uint64_t now = loop_now();
 
     while (worker_read_audit(service->worker, &record)) {
-        journal_write(&record);
+        decisions_take(service->decisions, now, &record);
     }
+    if (decisions_deadline(service->decisions) <= now) {
+        decisions_flush(service->decisions, now, false);
+    }
+    if (decisions_deadline(service->decisions) == UINT64_MAX) {
+        return 0;
+    }
+    sd_event_source_set_time(service->decisions_timer, decisions_deadline(service->decisions));
+    return sd_event_source_set_enabled(service->decisions_timer, SD_EVENT_ONESHOT);
+}
+
+static int on_decisions_timer(sd_event_source *source, uint64_t due, void *userdata)
+{
+    (void)source;
+    (void)due;
+    return log_decisions(userdata);
 }
 
 /*
@@ -162,7 +183,7 @@ static int on_worker_event(sd_event_source *source, int fd, uint32_t revents, vo
     (void)fd;
     (void)revents;
     worker_clear_event(service->worker);
-    log_decisions(service);
+    (void)log_decisions(service);
     finish_reload(service);
     if (worker_stopped(service->worker)) {
         return sd_event_exit(service->event, 0);
@@ -205,6 +226,10 @@ static int service_listen(struct service *service)
 {
     int r;
 
+    service->decisions = decisions_new();
+    if (!service->decisions) {
+        return -ENOMEM;
+    }
     if ((r = sd_event_new(&service->event)) < 0 ||
         (r = sd_event_add_signal(service->event, NULL, SIGTERM, on_signal, service)) < 0 ||
         (r = sd_event_add_signal(service->event, NULL, SIGINT, on_signal, service)) < 0 ||
@@ -214,7 +239,9 @@ static int service_listen(struct service *service)
                              on_worker_event, service)) < 0 ||
         (r = sd_event_add_time_relative(service->event, &service->status_timer, CLOCK_MONOTONIC,
                                         STATUS_SOON_USEC, STATUS_SOON_USEC, on_status_timer,
-                                        service)) < 0) {
+                                        service)) < 0 ||
+        (r = sd_event_add_time(service->event, &service->decisions_timer, CLOCK_MONOTONIC,
+                               UINT64_MAX, 0, on_decisions_timer, service)) < 0) {
         return r;
     }
     return 0;
@@ -331,7 +358,8 @@ int service_run(const struct options *options, const struct activated *sockets, 
         return r;
     }
     (void)sd_notify(0, "STOPPING=1");
-    log_decisions(&service);
+    (void)log_decisions(&service);
+    decisions_flush(service.decisions, loop_now(), true);
     (void)status_log_troubles(&service.status, worker_counters(service.worker), 0, true);
     log_end(&service);
     return 0;

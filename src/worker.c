@@ -265,10 +265,10 @@ static int worker_init(struct worker *worker, const struct worker_config *config
     };
     r = loop_init(&worker->loop, config->connections_max, config->connections_fit);
     if (r < 0) {
-        policy_free(config->policy);
+        policy_unref(config->policy);
         return r;
     }
-    r = config->policy ? gate_new(config->policy, &worker->loop.gate) : 0;
+    r = config->policy ? gate_new(config->policy, AUDIT_RECORDS, &worker->loop.gate) : 0;
     if (r < 0) {
         return r;
     }
@@ -297,7 +297,7 @@ int worker_new(const struct worker_config *config, struct worker **ret)
     int r;
 
     if (!worker) {
-        policy_free(config->policy);
+        policy_unref(config->policy);
         return -ENOMEM;
     }
     r = worker_init(worker, config);
@@ -334,7 +334,7 @@ void worker_free(struct worker *worker)
         free(datagram);
     }
     gate_free(worker->loop.gate);
-    policy_free(atomic_load(&worker->policy_next));
+    policy_unref(atomic_load(&worker->policy_next));
     fd_close(&worker->command.fd);
     fd_close(&worker->event_fd);
     loop_deinit(&worker->loop);
@@ -351,7 +351,7 @@ void worker_set_policy(struct worker *worker, struct policy *policy)
 {
     struct policy *before = atomic_exchange(&worker->policy_next, policy);
 
-    policy_free(before); /* the worker has not come to it */
+    policy_unref(before); /* the worker has not come to it */
     raise_event(worker->command.fd);
 }
 
