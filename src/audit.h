@@ -23,6 +23,12 @@ enum {
     AUDIT_RECORDS_MIN = 128, /* in one: more than a burst */
 };
 
+/* How many of AUDIT_RECORDS there are for each of N workers. */
+static inline size_t audit_share(size_t n)
+{
+    return n < AUDIT_RECORDS / AUDIT_RECORDS_MIN ? AUDIT_RECORDS / n : AUDIT_RECORDS_MIN;
+}
+
 /* For a uid or gid, one that is not known. */
 #define AUDIT_UNKNOWN THROTTLE_UNKNOWN
 

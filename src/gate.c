@@ -153,6 +153,15 @@ ssize_t gate_tell(const struct gate *gate, char *bytes, size_t size)
     return text.length < size ? (ssize_t)text.length : -EMSGSIZE;
 }
 
+bool gate_keep_audit(struct gate *gate, struct counters *counters, bool final)
+{
+    if (final || audit_deadline(gate->audit) <= loop_now()) {
+        uint64_t forgotten = audit_flush(gate->audit, loop_now(), final);
+        counter_add(counters, COUNTER_AUDIT_LOST, (int64_t)forgotten);
+    }
+    return audit_has_news(gate->audit);
+}
+
 struct audit *gate_audit(const struct gate *gate)
 {
     return gate->audit;

@@ -10,6 +10,7 @@
  * next; those who are connected stay.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -57,6 +58,9 @@ int gate_judge_datagram(struct gate *gate, struct counters *counters, enum role 
  * KEY=VALUE for each thing that is known, and the verdict. Returns the length, or -EMSGSIZE.
  */
 ssize_t gate_tell(const struct gate *gate, char *text, size_t size);
+
+/* Writes to the audit what is due, FINAL: all. Returns whether there is something to be read. */
+bool gate_keep_audit(struct gate *gate, struct counters *counters, bool final);
 
 /* For the control plane, which reads it. */
 struct audit *gate_audit(const struct gate *gate);

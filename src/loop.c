@@ -44,14 +44,15 @@ static size_t message_max(const struct loop *loop)
     return loop->send_buffer_max > AT_LEAST ? loop->send_buffer_max : AT_LEAST;
 }
 
-int loop_init(struct loop *loop, uint64_t connections_max, uint64_t connections_fit)
+int loop_init(struct loop *loop, struct common *common, size_t index)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
     *loop = (struct loop){
         .epoll_fd = -1,
-        .connections_max = connections_max,
-        .connections_fit = connections_fit,
+        .common = common,
+        .index = index,
+        .farewells_max = farewells_share(common->n),
     };
     loop->send_buffer_max = find_send_buffer_max();
     loop->slot_size = (message_max(loop) + page - 1) / page * page;
@@ -70,7 +71,6 @@ int loop_init(struct loop *loop, uint64_t connections_max, uint64_t connections_
 void loop_deinit(struct loop *loop)
 {
     fd_close(&loop->epoll_fd);
-    off_limits_deinit(&loop->off_limits);
     if (loop->slots) {
         munmap(loop->slots, LOOP_SLOTS * loop->slot_size);
         loop->slots = NULL;
@@ -108,7 +108,7 @@ static void loop_trim(struct loop *loop)
 }
 
 /* epoll_wait(2) knows milliseconds; Linux 5.11 has a finer call, which a sandbox may refuse. */
-static int wait_for_events(const struct loop *loop, struct epoll_event *events, uint64_t usec)
+static int wait_some_time(const struct loop *loop, struct epoll_event *events, uint64_t usec)
 {
     uint64_t msec = usec / 1000 + (usec % 1000 != 0);
 
@@ -123,6 +123,18 @@ static int wait_for_events(const struct loop *loop, struct epoll_event *events, 
 #endif
     return epoll_wait(loop->epoll_fd, events, EVENTS_PER_TURN,
                       usec == UINT64_MAX ? -1 : (int)(msec > INT_MAX ? INT_MAX : msec));
+}
+
+static int wait_for_events(const struct loop *loop, struct epoll_event *events, uint64_t usec)
+{
+    struct member *member = loop_member(loop);
+    int n;
+
+    /* For those who have something to give away. */
+    atomic_store_explicit(&member->waits, true, memory_order_relaxed);
+    n = wait_some_time(loop, events, usec);
+    atomic_store_explicit(&member->waits, false, memory_order_relaxed);
+    return n;
 }
 
 int loop_turn(struct loop *loop, uint64_t timeout_usec)
@@ -157,6 +169,7 @@ void loop_close(struct loop *loop, int fd)
 {
     close(fd);
     loop->descriptor_freed = true;
+    common_freed(loop->common, loop->index);
 }
 
 uint64_t loop_now(void)

@@ -20,6 +20,9 @@ ALL = list(TYPES)
 CONNECTED = [STREAM, SEQPACKET]
 
 ECHOD = os.environ.get("UDS_ECHOD", "/usr/libexec/uds-echod")
+# More options for the daemon in every test, so that the suite can be run with others than the default ones. The
+# installed units have them already (tools/test).
+OPTIONS = os.environ.get("UDS_ECHOD_OPTIONS", "").split()
 CLIENT = os.environ.get("UDS_ECHO", "/usr/bin/uds-echo")
 
 
@@ -184,7 +187,8 @@ class Activated:
     def start(self):
         for kind in ALL:
             self.processes[kind] = subprocess.Popen(
-                ["systemd-socket-activate", *self.options[kind], f"--listen={self.path(kind)}", ECHOD],
+                ["systemd-socket-activate", *self.options[kind], f"--listen={self.path(kind)}", ECHOD,
+                 *OPTIONS],
                 stderr=subprocess.DEVNULL)
         assert eventually(lambda: all(Path(self.path(kind)).is_socket() for kind in ALL))
 
@@ -220,7 +224,7 @@ class Daemon:
         self.output = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             # The variable has to hold the pid of the program that is to read it.
-            [*wrap, "sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", ECHOD, *arguments], env=variables,
+            [*wrap, "sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", ECHOD, *OPTIONS, *arguments], env=variables,
             preexec_fn=place, close_fds=False, stdin=subprocess.DEVNULL, stdout=self.output,
             stderr=self.output)
 
