@@ -5,7 +5,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include "reception.h"
+#include "arrivals.h"
 #include "util.h"
 
 enum {
@@ -37,7 +37,6 @@ static bool accept_one(struct loop *loop, const struct acceptor *acceptor)
     struct common *common = loop->common;
     uint64_t connected = common_connected(common);
     int fd;
-    int r;
 
     if (connected >= common->connections_fit && connected < common->connections_max) {
         return try_again_or_pause(loop);
@@ -57,10 +56,7 @@ static bool accept_one(struct loop *loop, const struct acceptor *acceptor)
         loop_close(loop, fd);
         return true;
     }
-    r = reception_connection(loop, acceptor->role, fd, acceptor->type);
-    if (r < 0) {
-        counter_add(&loop->counters, r == -EUSERS ? COUNTER_REFUSED : COUNTER_FAILED, 1);
-    }
+    arrivals_admit(loop, acceptor->role, fd, acceptor->type);
     return true;
 }
 

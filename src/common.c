@@ -41,7 +41,64 @@ void event_raise(int fd)
     (void)!write(fd, &one, sizeof(one));
 }
 
-bool common_enter(struct common *common)
+/* In the place of the first parcel. */
+static struct parcel closed;
+
+bool inbox_put(inbox *box, struct parcel *parcel)
+{
+    struct parcel *first = atomic_load_explicit(box, memory_order_relaxed);
+
+    do {
+        if (first == &closed) {
+            return false;
+        }
+        parcel->next = first;
+    } while (!atomic_compare_exchange_weak(box, &first, parcel));
+    return true;
+}
+
+struct parcel *inbox_take(inbox *box)
+{
+    struct parcel *first = atomic_load_explicit(box, memory_order_relaxed);
+
+    /* Only who takes closes. */
+    return first && first != &closed ? atomic_exchange(box, NULL) : NULL;
+}
+
+struct parcel *inbox_close(inbox *box)
+{
+    struct parcel *first = atomic_exchange(box, &closed);
+
+    return first == &closed ? NULL : first;
+}
+
+void inbox_open(inbox *box)
+{
+    struct parcel *before = &closed;
+
+    (void)atomic_compare_exchange_strong(box, &before, NULL);
+}
+
+bool inbox_is_open(inbox *box)
+{
+    return atomic_load_explicit(box, memory_order_relaxed) != &closed;
+}
+
+/* Member INDEX is the only one that writes this. */
+static void add_connected(struct member *member, int64_t delta)
+{
+    uint64_t connected = atomic_load_explicit(&member->connected, memory_order_relaxed);
+
+    atomic_store_explicit(&member->connected, connected + (uint64_t)delta, memory_order_relaxed);
+}
+
+void common_leave(struct common *common, size_t index)
+{
+    add_connected(&common->members[index], -1);
+    atomic_fetch_sub_explicit(&common->connected, 1, memory_order_relaxed);
+}
+
+bool common_enter(struct common *common, size_t index)
 {
     uint64_t connected = common_connected(common);
 
@@ -52,6 +109,7 @@ bool common_enter(struct common *common)
         }
     } while (!atomic_compare_exchange_weak_explicit(&common->connected, &connected, connected + 1,
                                                     memory_order_relaxed, memory_order_relaxed));
+    add_connected(&common->members[index], 1);
     return true;
 }
 

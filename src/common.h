@@ -16,14 +16,23 @@
 
 enum { CACHE_LINE = 64 };
 
-struct datagram;
+/* What goes from one worker to another; a part of the object that it is. */
+struct parcel {
+    struct parcel *next;
+};
+
+/* Many put parcels in, one takes them out. */
+typedef _Atomic(struct parcel *) inbox;
 
 /* One worker, as the others see it. */
 struct member {
     _Alignas(CACHE_LINE) atomic_bool waits; /* for events: it has nothing to do now */
     atomic_bool starves;                    /* it cannot accept until a descriptor is free */
-    _Atomic(struct datagram *) inbox;       /* sockets that it is to take over (datagrams.h) */
-    int wake_fd;                            /* an eventfd: has it look at these and its commands */
+    int wake_fd;                /* an eventfd: has it look at its inboxes and commands */
+    inbox datagrams;            /* sockets that it is to serve (datagrams.h) */
+    inbox arrivals;             /* connections that it is to serve (arrivals.h) */
+    _Atomic uint64_t arriving;  /* how many these are */
+    _Atomic uint64_t connected; /* connections that it serves */
 };
 
 struct common {
@@ -43,11 +52,25 @@ void common_free(struct common *common);
 /* Makes an eventfd readable. */
 void event_raise(int fd);
 
-/* Takes one of the places for connections. Returns whether there was one. */
-bool common_enter(struct common *common);
-static inline void common_leave(struct common *common)
+/* Puts PARCEL in. Returns false if the inbox is closed. */
+bool inbox_put(inbox *box, struct parcel *parcel);
+
+/* Take all out; nothing comes in after the second, until it is opened again. */
+struct parcel *inbox_take(inbox *box);
+struct parcel *inbox_close(inbox *box);
+void inbox_open(inbox *box);
+bool inbox_is_open(inbox *box);
+
+/* Member INDEX takes one of the places for connections, returns whether there was one; and gives it
+ * back. */
+bool common_enter(struct common *common, size_t index);
+void common_leave(struct common *common, size_t index);
+
+/* How many connections the member has, and is about to have. */
+static inline uint64_t member_load(const struct member *member)
 {
-    atomic_fetch_sub_explicit(&common->connected, 1, memory_order_relaxed);
+    return atomic_load_explicit(&member->connected, memory_order_relaxed) +
+           atomic_load_explicit(&member->arriving, memory_order_relaxed);
 }
 
 static inline uint64_t common_connected(struct common *common)

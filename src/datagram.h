@@ -25,6 +25,7 @@ struct datagram {
     unsigned needs;     /* what the kernel says of senders: of the policy that was looked at last */
 
     /* Its worker's (datagrams.h). */
+    struct parcel parcel;
     bool active;       /* there was something to receive in this turn */
     unsigned crowded;  /* turns in a row in which there was something else, too */
     uint64_t watch_at; /* when to try again to watch it, CLOCK_MONOTONIC; UINT64_MAX: no need */

@@ -11,9 +11,6 @@ enum {
     CROWDED_TURNS = 8,             /* after so many a socket is given away */
 };
 
-/* In the place of what was given: nothing is taken. */
-static struct datagram closed;
-
 static void push(struct datagrams *datagrams, struct datagram *datagram)
 {
     datagram->next = datagrams->first;
@@ -39,15 +36,8 @@ int datagrams_add(struct datagrams *datagrams, struct loop *loop, const struct a
     return r < 0 ? r : datagram_resume(datagram, loop);
 }
 
-void datagrams_deinit(struct datagrams *datagrams, const struct loop *loop)
+void datagrams_deinit(struct datagrams *datagrams)
 {
-    struct datagram *given = atomic_exchange(&loop_member(loop)->inbox, &closed);
-
-    while (given && given != &closed) {
-        struct datagram *next = given->next;
-        push(datagrams, given);
-        given = next;
-    }
     while (datagrams->first) {
         struct datagram *datagram = datagrams->first;
         datagrams->first = datagram->next;
@@ -56,44 +46,21 @@ void datagrams_deinit(struct datagrams *datagrams, const struct loop *loop)
     }
 }
 
-/* Takes over what was given, and leaves NEXT to take more or not. */
-static void empty_inbox(struct datagrams *datagrams, struct loop *loop, struct datagram *leave)
+/* Takes over what is in LIST. */
+static void take_over(struct datagrams *datagrams, struct loop *loop, struct parcel *list)
 {
-    struct datagram *given = atomic_exchange(&loop_member(loop)->inbox, leave);
-
-    while (given && given != &closed) {
-        struct datagram *datagram = given;
-        given = datagram->next;
+    while (list) {
+        struct datagram *datagram = CONTAINER_OF(list, struct datagram, parcel);
+        list = list->next;
         push(datagrams, datagram);
         reply_show_owed(datagram, loop, 0);
-        if (!leave) {
-            watch(datagram, loop);
-        }
+        watch(datagram, loop);
     }
 }
 
 void datagrams_take(struct datagrams *datagrams, struct loop *loop)
 {
-    struct datagram *given = atomic_load_explicit(&loop_member(loop)->inbox, memory_order_relaxed);
-
-    if (given && given != &closed) {
-        empty_inbox(datagrams, loop, NULL);
-    }
-}
-
-/* Puts DATAGRAM into the inbox of MEMBER. Returns whether it is open. */
-static bool give(struct member *member, struct datagram *datagram)
-{
-    struct datagram *before = atomic_load_explicit(&member->inbox, memory_order_relaxed);
-
-    do {
-        if (before == &closed) {
-            return false;
-        }
-        datagram->next = before;
-    } while (!atomic_compare_exchange_weak(&member->inbox, &before, datagram));
-    event_raise(member->wake_fd);
-    return true;
+    take_over(datagrams, loop, inbox_take(&loop_member(loop)->datagrams));
 }
 
 /* One who waits for events, or NULL. That may have changed by now: it is only better than others.
@@ -105,7 +72,7 @@ static struct member *find_idler(const struct loop *loop)
     for (size_t i = 1; i < common->n; i++) {
         struct member *member = &common->members[(loop->index + i) % common->n];
         if (atomic_load_explicit(&member->waits, memory_order_relaxed) &&
-            atomic_load_explicit(&member->inbox, memory_order_relaxed) != &closed) {
+            inbox_is_open(&member->datagrams)) {
             return member;
         }
     }
@@ -126,7 +93,9 @@ static void give_away(struct datagrams *datagrams, struct loop *loop, struct dat
     *link = datagram->next;
     datagram_pause(datagram, loop);
     counter_add(&loop->counters, COUNTER_OWED, -(int64_t)owed);
-    if (!give(member, datagram)) {
+    if (inbox_put(&member->datagrams, &datagram->parcel)) {
+        event_raise(member->wake_fd);
+    } else {
         counter_add(&loop->counters, COUNTER_OWED, (int64_t)owed);
         push(datagrams, datagram);
         watch(datagram, loop);
@@ -152,7 +121,7 @@ void datagrams_share(struct datagrams *datagrams, struct loop *loop, int events)
 
 void datagrams_pause(struct datagrams *datagrams, struct loop *loop)
 {
-    empty_inbox(datagrams, loop, &closed);
+    take_over(datagrams, loop, inbox_close(&loop_member(loop)->datagrams));
     for (struct datagram *datagram = datagrams->first; datagram; datagram = datagram->next) {
         datagram_pause(datagram, loop);
         datagram->watch_at = UINT64_MAX;
@@ -161,7 +130,7 @@ void datagrams_pause(struct datagrams *datagrams, struct loop *loop)
 
 void datagrams_resume(struct datagrams *datagrams, struct loop *loop)
 {
-    atomic_store(&loop_member(loop)->inbox, NULL);
+    inbox_open(&loop_member(loop)->datagrams);
     for (struct datagram *datagram = datagrams->first; datagram; datagram = datagram->next) {
         watch(datagram, loop);
     }

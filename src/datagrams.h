@@ -24,8 +24,8 @@ struct datagrams {
 /* Serves SOCKET, whose descriptor the caller keeps. Returns 0 or a negative errno. */
 int datagrams_add(struct datagrams *datagrams, struct loop *loop, const struct activated *socket);
 
-/* Frees all, with those that were given to the worker of LOOP and that it has not taken. */
-void datagrams_deinit(struct datagrams *datagrams, const struct loop *loop);
+/* Nothing must have been left in the inbox: see datagrams_pause(). */
+void datagrams_deinit(struct datagrams *datagrams);
 
 /* Takes over what others have given. */
 void datagrams_take(struct datagrams *datagrams, struct loop *loop);

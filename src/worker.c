@@ -3,12 +3,12 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
 #include "acceptor.h"
+#include "arrivals.h"
 #include "connection.h"
 #include "datagrams.h"
 #include "gate.h"
@@ -102,6 +102,13 @@ static int serve(struct worker *worker)
     return events;
 }
 
+static void stop_taking(struct worker *worker)
+{
+    acceptors_stop(&worker->acceptors, &worker->loop);
+    arrivals_close(&worker->loop);
+    datagrams_pause(&worker->datagrams, &worker->loop);
+}
+
 /*
  * Does as it was told. After a turn, so that no event of what is not watched any more stands behind
  * this: what was not taken by now waits in the kernel. That is why there is no race with a client
@@ -117,13 +124,13 @@ static void obey(struct worker *worker)
     worker->obeyed = order;
     switch (order) {
     case WORKER_SERVE:
+        arrivals_open(&worker->loop);
         acceptors_resume(&worker->acceptors, &worker->loop);
         datagrams_resume(&worker->datagrams, &worker->loop);
         say(worker, worker_state(worker) == WORKER_HELD ? WORKER_IDLE : WORKER_SERVING);
         break;
     case WORKER_HOLD:
-        acceptors_stop(&worker->acceptors, &worker->loop);
-        datagrams_pause(&worker->datagrams, &worker->loop);
+        stop_taking(worker);
         say(worker, worker_state(worker) == WORKER_IDLE && is_idle(worker) &&
                             next_deadline(worker) == UINT64_MAX
                         ? WORKER_HELD
@@ -141,8 +148,7 @@ static void begin_drain(struct worker *worker)
 
     loop->draining = true;
     worker->drain_until = loop_now() + DRAIN_USEC;
-    acceptors_stop(&worker->acceptors, loop);
-    datagrams_pause(&worker->datagrams, loop);
+    stop_taking(worker);
     for (struct connection *connection = loop->connections; connection;
          connection = connection->next) {
         connection_drain(connection);
@@ -176,6 +182,7 @@ static void take_command(struct loop *loop, struct watch *watch, uint32_t events
     worker->commanded = true;
     (void)!read(watch->fd, &count, sizeof(count));
     take_policy(worker);
+    arrivals_take(loop);
     datagrams_take(&worker->datagrams, loop);
     if (atomic_load(&worker->drain_asked) && !loop->draining) {
         begin_drain(worker);
@@ -248,9 +255,9 @@ static int add_socket(struct worker *worker, const struct activated *socket, siz
         return acceptors_add(&worker->acceptors, loop, socket);
     case SOCKET_DATAGRAM:
         worker->nobody_comes = false;
-        return number % loop->common->n == loop->index
-                   ? datagrams_add(&worker->datagrams, loop, socket)
-                   : 0;
+        return number % loop->common->n != loop->index
+                   ? 0
+                   : datagrams_add(&worker->datagrams, loop, socket);
     case SOCKET_CONNECTED:
         if (loop->index > 0) {
             return 0;
@@ -285,13 +292,10 @@ static int worker_init(struct worker *worker, const struct worker_config *config
         .event_fd = config->event_fd,
     };
     r = loop_init(&worker->loop, config->common, config->index);
-    if (r < 0) {
-        policy_unref(config->policy);
-        return r;
+    if (r == 0 && config->policy) {
+        r = gate_new(policy_ref(config->policy), audit_share(config->common->n),
+                     &worker->loop.gate);
     }
-    r = config->policy
-            ? gate_new(config->policy, audit_share(config->common->n), &worker->loop.gate)
-            : 0;
     if (r < 0) {
         return r;
     }
@@ -307,13 +311,8 @@ static int worker_init(struct worker *worker, const struct worker_config *config
 int worker_new(const struct worker_config *config, struct worker **ret)
 {
     struct worker *worker = malloc(sizeof(*worker));
-    int r;
+    int r = worker ? worker_init(worker, config) : -ENOMEM;
 
-    if (!worker) {
-        policy_unref(config->policy);
-        return -ENOMEM;
-    }
-    r = worker_init(worker, config);
     if (r < 0) {
         worker_free(worker);
         return r;
@@ -343,9 +342,11 @@ void worker_free(struct worker *worker)
     if (!worker) {
         return;
     }
+    arrivals_drop(&worker->loop);
+    datagrams_pause(&worker->datagrams, &worker->loop);
     drop_rest(worker);
     acceptors_deinit(&worker->acceptors);
-    datagrams_deinit(&worker->datagrams, &worker->loop);
+    datagrams_deinit(&worker->datagrams);
     gate_free(worker->loop.gate);
     policy_unref(atomic_load(&worker->policy_next));
     fd_close(&worker->command.fd);

@@ -26,8 +26,7 @@ struct worker_config {
     size_t index;          /* this one's place there */
     int event_fd;          /* an eventfd of the caller's that says: look at the workers */
     uint64_t exit_idle_usec;
-    struct policy *policy; /* for the roles that take one; the worker's from then on, also if
-                              worker_new() fails. Or NULL */
+    struct policy *policy; /* for the roles that take one, or NULL */
 };
 
 /*

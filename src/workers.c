@@ -72,12 +72,12 @@ static int add_workers(struct workers *workers, const struct workers_config *con
         .common = workers->common,
         .event_fd = workers->event_fd,
         .exit_idle_usec = config->exit_idle_usec,
+        .policy = config->policy,
     };
     int r = 0;
 
     while (workers->n < workers->common->n && r >= 0) {
         one.index = workers->n;
-        one.policy = policy_ref(config->policy);
         r = worker_new(&one, &workers->each[workers->n]);
         workers->n += r >= 0;
     }
@@ -107,7 +107,7 @@ static int workers_init(struct workers *workers, const struct workers_config *co
 int workers_new(const struct workers_config *config, struct workers **ret)
 {
     size_t n = workers_for(config->n, config->sockets, config->n_sockets);
-    struct workers *workers = malloc(sizeof(*workers) + n * sizeof(workers->each[0]));
+    struct workers *workers = malloc(sizeof(*workers) + n * sizeof(void *));
     int r = workers ? workers_init(workers, config, n) : -ENOMEM;
 
     policy_unref(config->policy);
