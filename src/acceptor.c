@@ -88,14 +88,16 @@ static void queue_up(struct loop *loop, struct acceptor *acceptor)
 static void acceptor_ready(struct loop *loop, struct watch *watch, uint32_t events)
 {
     struct acceptor *acceptor = CONTAINER_OF(watch, struct acceptor, watch);
+    int n = 0;
 
     (void)events;
     if (loop->draining) {
         return; /* its event stood behind the one that began the end */
     }
-    for (int i = 0; i < ACCEPTS_PER_TURN && !has_enough(loop) && accept_one(loop, acceptor); i++) {
+    while (n < ACCEPTS_PER_TURN && !has_enough(loop) && accept_one(loop, acceptor)) {
+        n++;
     }
-    if (loop->common->n > 1) {
+    if (n > 0 && loop->common->n > 1) {
         queue_up(loop, acceptor);
     }
 }

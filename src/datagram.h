@@ -27,7 +27,7 @@ struct datagram {
     /* Its worker's (datagrams.h). */
     struct parcel parcel;
     bool active;       /* there was something to receive in this turn */
-    unsigned crowded;  /* turns in a row in which there was something else, too */
+    unsigned crowded;  /* grows with turns in which there was something else, too */
     uint64_t watch_at; /* when to try again to watch it, CLOCK_MONOTONIC; UINT64_MAX: no need */
     struct datagram *next;
 };

@@ -8,7 +8,9 @@
 
 enum {
     WATCH_RETRY_USEC = 100 * 1000, /* the kernel had no memory to watch a socket */
-    CROWDED_TURNS = 8,             /* after so many a socket is given away */
+    CROWDED_MAX = 16,              /* at this a socket is given away, */
+    CROWDED_TURN = 2,              /* which a turn with other events adds to, */
+    ALONE_TURN = 1,                /* and one without takes from */
 };
 
 static void push(struct datagrams *datagrams, struct datagram *datagram)
@@ -86,7 +88,7 @@ static void give_away(struct datagrams *datagrams, struct loop *loop, struct dat
     struct datagram *datagram = *link;
     size_t owed = datagram->debts.datagrams;
 
-    datagram->crowded = 0;
+    datagram->crowded = member ? 0 : CROWDED_MAX / 2;
     if (!member) {
         return;
     }
@@ -110,8 +112,12 @@ void datagrams_share(struct datagrams *datagrams, struct loop *loop, int events)
         struct datagram *datagram = *link;
         if (datagram->active) {
             datagram->active = false;
-            datagram->crowded = events > 1 ? datagram->crowded + 1 : 0;
-            crowded = datagram->crowded >= CROWDED_TURNS ? link : crowded;
+            if (events > 1) {
+                datagram->crowded += CROWDED_TURN;
+            } else if (datagram->crowded > 0) {
+                datagram->crowded -= ALONE_TURN;
+            }
+            crowded = datagram->crowded >= CROWDED_MAX ? link : crowded;
         }
     }
     if (crowded && !loop->draining) {

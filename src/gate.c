@@ -162,6 +162,11 @@ bool gate_keep_audit(struct gate *gate, struct counters *counters, bool final)
     return audit_has_news(gate->audit);
 }
 
+uint64_t gate_deadline(const struct gate *gate)
+{
+    return audit_deadline(gate->audit);
+}
+
 struct audit *gate_audit(const struct gate *gate)
 {
     return gate->audit;

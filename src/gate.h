@@ -62,5 +62,8 @@ ssize_t gate_tell(const struct gate *gate, char *text, size_t size);
 /* Writes to the audit what is due, FINAL: all. Returns whether there is something to be read. */
 bool gate_keep_audit(struct gate *gate, struct counters *counters, bool final);
 
+/* When that is to be called, CLOCK_MONOTONIC in microseconds; UINT64_MAX if nothing is due. */
+uint64_t gate_deadline(const struct gate *gate);
+
 /* For the control plane, which reads it. */
 struct audit *gate_audit(const struct gate *gate);

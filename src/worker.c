@@ -52,9 +52,7 @@ static bool is_idle(const struct worker *worker)
 /* Writes to the audit what is due. */
 static void keep_audit(struct worker *worker, bool final)
 {
-    struct gate *gate = worker->loop.gate;
-
-    if (gate && gate_keep_audit(gate, &worker->loop.counters, final)) {
+    if (worker->loop.gate && gate_keep_audit(worker->loop.gate, &worker->loop.counters, final)) {
         event_raise(worker->event_fd);
     }
 }
@@ -65,11 +63,11 @@ static uint64_t next_deadline(const struct worker *worker)
     uint64_t until = worker->loop.draining ? worker->drain_until : worker->acceptors.resume_at;
     uint64_t datagrams = datagrams_deadline(&worker->datagrams);
     uint64_t farewells = farewell_deadline(&worker->loop.farewells);
-    uint64_t audit = worker->loop.gate ? audit_deadline(gate_audit(worker->loop.gate)) : UINT64_MAX;
+    struct gate *gate = worker->loop.gate;
 
     until = datagrams < until ? datagrams : until;
     until = farewells < until ? farewells : until;
-    return audit < until ? audit : until;
+    return gate && gate_deadline(gate) < until ? gate_deadline(gate) : until;
 }
 
 static void say(struct worker *worker, enum worker_state state)
@@ -96,7 +94,8 @@ static int serve(struct worker *worker)
     events = loop_turn(&worker->loop, wait);
     if (idle && events == 0 && worker_state(worker) == WORKER_SERVING) {
         say(worker, WORKER_IDLE);
-    } else if (worker_state(worker) == WORKER_IDLE && (events > 1 || !worker->commanded)) {
+    } else if (worker_state(worker) == WORKER_IDLE &&
+               (events > 1 || !worker->commanded || !is_idle(worker))) {
         say(worker, WORKER_SERVING);
     }
     return events;

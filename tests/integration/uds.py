@@ -91,6 +91,42 @@ def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+def threads(pid):
+    """The names of the threads, in the order in which they began."""
+    return [Path(f"/proc/{pid}/task/{number}/comm").read_text().strip()
+            for number in sorted(os.listdir(f"/proc/{pid}/task"), key=int)]
+
+
+def falls_silent(pid):
+    """Whether there comes a time in which no thread wakes up."""
+    def switches():
+        text = "".join(file.read_text() for file in Path(f"/proc/{pid}/task").glob("*/status"))
+        return sum(int(number) for number in re.findall(r"^voluntary_ctxt_switches:\s+(\d+)", text, re.M))
+
+    last = [switches(), 0]
+
+    def quiet():
+        now = switches()
+        last[1] = last[1] + 1 if now == last[0] else 0
+        last[0] = now
+        return last[1] >= 300  # some 1.5 s
+
+    return eventually(quiet)
+
+
+def watched(pid):
+    """What is in each epoll set of a process: descriptors, as its own numbers."""
+    sets = {}
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            if os.readlink(f"/proc/{pid}/fd/{number}") == "anon_inode:[eventpoll]":
+                text = Path(f"/proc/{pid}/fdinfo/{number}").read_text()
+                sets[int(number)] = [int(fd) for fd in re.findall(r"^tfd:\s+(\d+)", text, re.M)]
+        except FileNotFoundError:  # it was closed just now
+            pass
+    return sets
+
+
 def status_kib(pid, field):
     text = Path(f"/proc/{pid}/status").read_text()
     return int(re.search(rf"^{field}:\s+(\d+) kB", text, re.M).group(1))
