@@ -316,6 +316,37 @@ static bool any_echoes(const struct activated *sockets, size_t n_sockets)
     return false;
 }
 
+/* Returns when all has come to its end: 0, or a negative errno that the log has explained. */
+static int service_serve(struct service *service)
+{
+    struct counters counters;
+    int r;
+
+    workers_count(service->workers, &counters);
+    (void)status_look(&service->status, &counters);
+    status_show(&service->status);
+    /* Before anybody is served: who was may have the service reloaded, which systemd does not do to
+     * one that is not ready. */
+    (void)sd_notify(0, "READY=1");
+    r = workers_start(service->workers);
+    if (r < 0) {
+        log_line(LOG_ERR, "Serving could not begin: %s.", strerror(-r));
+        return r;
+    }
+    r = sd_event_loop(service->event);
+    if (r < 0) {
+        log_line(LOG_ERR, "The event loop failed: %s.", strerror(-r));
+        return r;
+    }
+    (void)sd_notify(0, "STOPPING=1");
+    (void)log_decisions(service);
+    decisions_flush(service->decisions, loop_now(), true);
+    workers_count(service->workers, &counters);
+    (void)status_log_troubles(&service->status, &counters, 0, true);
+    log_end(service, &counters);
+    return 0;
+}
+
 int service_run(const struct options *options, const struct activated *sockets, size_t n_sockets,
                 struct policy *policy)
 {
@@ -337,7 +368,6 @@ int service_run(const struct options *options, const struct activated *sockets, 
         .exit_idle_usec = options->exit_idle_usec,
         .policy = policy,
     };
-    struct counters counters;
     int r;
 
     if (options->connections_max > fit) {
@@ -348,8 +378,7 @@ int service_run(const struct options *options, const struct activated *sockets, 
                  options->connections_max, fit);
     }
     if ((r = block_signals(options->policy)) < 0 ||
-        (r = workers_new(&config, &service.workers)) < 0 || (r = service_listen(&service)) < 0 ||
-        (r = workers_start(service.workers)) < 0) {
+        (r = workers_new(&config, &service.workers)) < 0 || (r = service_listen(&service)) < 0) {
         log_line(LOG_ERR, "Serving could not begin: %s.", strerror(-r));
         return r;
     }
@@ -360,20 +389,5 @@ int service_run(const struct options *options, const struct activated *sockets, 
     if (policy) {
         outlook_tell(needs);
     }
-    workers_count(service.workers, &counters);
-    (void)status_look(&service.status, &counters);
-    status_show(&service.status);
-    (void)sd_notify(0, "READY=1");
-    r = sd_event_loop(service.event);
-    if (r < 0) {
-        log_line(LOG_ERR, "The event loop failed: %s.", strerror(-r));
-        return r;
-    }
-    (void)sd_notify(0, "STOPPING=1");
-    (void)log_decisions(&service);
-    decisions_flush(service.decisions, loop_now(), true);
-    workers_count(service.workers, &counters);
-    (void)status_log_troubles(&service.status, &counters, 0, true);
-    log_end(&service, &counters);
-    return 0;
+    return service_serve(&service);
 }

@@ -92,15 +92,16 @@ def descriptors(pid):
 
 
 def threads(pid):
-    """The names of the threads, in the order in which they began."""
-    return [Path(f"/proc/{pid}/task/{number}/comm").read_text().strip()
-            for number in sorted(os.listdir(f"/proc/{pid}/task"), key=int)]
+    """The daemon's threads by number, with their names; a sanitizer's own are none of them."""
+    names = {int(number): Path(f"/proc/{pid}/task/{number}/comm").read_text().strip()
+             for number in os.listdir(f"/proc/{pid}/task")}
+    return {number: name for number, name in names.items() if number == pid or name.startswith("worker-")}
 
 
 def falls_silent(pid):
     """Whether there comes a time in which no thread wakes up."""
     def switches():
-        text = "".join(file.read_text() for file in Path(f"/proc/{pid}/task").glob("*/status"))
+        text = "".join(Path(f"/proc/{pid}/task/{number}/status").read_text() for number in threads(pid))
         return sum(int(number) for number in re.findall(r"^voluntary_ctxt_switches:\s+(\d+)", text, re.M))
 
     last = [switches(), 0]
