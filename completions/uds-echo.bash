@@ -81,8 +81,8 @@ _uds_echo_options() {
     case $command in
     ping) words+=' --count= --interval= --size= --quiet --reconnect' ;;
     bench)
-        words+=' --sizes= --connections= --window= --duration= --rounds= --threads= --busy-poll --rate='
-        words+=' --svg= --html='
+        words+=' --sizes= --connections= --window= --duration= --rounds= --threads= --busy-poll --connect'
+        words+=' --rate= --svg= --html='
         ;;
     esac
     _uds_echo_words "$words"

@@ -85,17 +85,23 @@ static void queue_up(struct loop *loop, struct acceptor *acceptor)
     }
 }
 
+/* As many as came last time and some more: to find out that there is none costs a call. */
 static void acceptor_ready(struct loop *loop, struct watch *watch, uint32_t events)
 {
     struct acceptor *acceptor = CONTAINER_OF(watch, struct acceptor, watch);
-    int n = 0;
+    unsigned n = 0;
 
     (void)events;
     if (loop->draining) {
         return; /* its event stood behind the one that began the end */
     }
-    while (n < ACCEPTS_PER_TURN && !has_enough(loop) && accept_one(loop, acceptor)) {
+    while (n < acceptor->expected && !has_enough(loop) && accept_one(loop, acceptor)) {
         n++;
+    }
+    if (n < acceptor->expected) {
+        acceptor->expected = 1;
+    } else if (acceptor->expected < ACCEPTS_PER_TURN) {
+        acceptor->expected *= 2;
     }
     if (n > 0 && loop->common->n > 1) {
         queue_up(loop, acceptor);
@@ -105,14 +111,20 @@ static void acceptor_ready(struct loop *loop, struct watch *watch, uint32_t even
 int acceptors_add(struct acceptors *acceptors, struct loop *loop, const struct activated *socket)
 {
     struct acceptor *acceptor = malloc(sizeof(*acceptor));
+    const int off = 0;
 
     if (!acceptor) {
         return -ENOMEM;
     }
+    /* PassCredentials= is for the datagram socket of the same unit. Connections inherit it from
+     * their listener, and each message would carry credentials that nobody asks for; a client's own
+     * are those of SO_PEERCRED. */
+    (void)setsockopt(socket->fd, SOL_SOCKET, SO_PASSCRED, &off, sizeof(off));
     *acceptor = (struct acceptor){
         .watch = {.ready = acceptor_ready, .fd = socket->fd},
         .type = socket->type,
         .role = socket->role,
+        .expected = 1,
         .next = acceptors->first,
     };
     acceptors->first = acceptor;

@@ -10,6 +10,7 @@ struct acceptor {
     struct watch watch;
     int type; /* SOCK_STREAM or SOCK_SEQPACKET */
     enum role role;
+    unsigned expected; /* how many connections are taken in at the next event */
     struct acceptor *next;
 };
 

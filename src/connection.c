@@ -17,6 +17,9 @@ struct owed {
     char data[];
 };
 
+/* Below this, copying is as fast (at 8 KiB: 3.5 microseconds against 2.6). */
+enum { SPLICE_MIN = 8 * 1024 };
+
 /* The client's end, its departure included, as long as there is nothing to be sent. */
 enum { EVENTS_READING = EPOLLIN | EPOLLRDHUP };
 
@@ -165,17 +168,46 @@ static int connection_answer(struct loop *loop, struct connection *connection, c
     return connection_owe(loop, connection, data + sent, length - (size_t)sent);
 }
 
-/* Receives once and sends that back. Returns 0, or a negative errno that ends the connection. */
+/*
+ * Sends back what comes next on a stream without a copy of it, which pays for much of it at once.
+ * Returns as connection_echo().
+ */
+static int echo_bulk(struct loop *loop, struct connection *connection)
+{
+    char *buffer = loop_slot(loop, 0);
+    ssize_t sent = 0;
+    ssize_t n = transfer_splice(connection->watch.fd, loop->pipe, STREAM_READ_MAX, buffer, &sent);
+
+    connection->is_bulky = n >= SPLICE_MIN;
+    if (n < 0) {
+        return n == -EINTR || n == -EINVAL ? -EAGAIN : (int)n;
+    }
+    count_received(loop, (size_t)n);
+    if (sent < 0 && sent != -EAGAIN) {
+        return (int)sent;
+    }
+    sent = sent < 0 ? 0 : sent;
+    return sent == n ? 0 : connection_owe(loop, connection, buffer, (size_t)(n - sent));
+}
+
+/*
+ * Receives once and sends that back. Returns 0, -EAGAIN if there was nothing, or another negative
+ * errno that ends the connection.
+ */
 static int connection_echo(struct loop *loop, struct connection *connection, uint32_t events)
 {
-    const char *data = loop_slot(loop, 0);
-    ssize_t received = connection_receive(loop, connection, events);
+    ssize_t received;
 
-    if (received < 0) {
-        return received == -EAGAIN || received == -EINTR ? 0 : (int)received;
+    if (connection->is_bulky) {
+        return echo_bulk(loop, connection);
     }
+    received = connection_receive(loop, connection, events);
+    if (received < 0) {
+        return received == -EINTR ? -EAGAIN : (int)received;
+    }
+    connection->is_bulky = received >= SPLICE_MIN && connection->type == SOCK_STREAM;
     count_received(loop, (size_t)received);
-    return connection_answer(loop, connection, data, (size_t)received);
+    return connection_answer(loop, connection, loop_slot(loop, 0), (size_t)received);
 }
 
 /* connection_greet() on a stream: one send. */
@@ -212,7 +244,7 @@ static int greet_seqpacket(struct loop *loop, struct connection *connection, con
     memcpy(data[0].iov_base, greeting, data[0].iov_len);
     sent = sendmmsg(connection->watch.fd, messages, n >= 0 ? 2 : 1, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent < 1) {
-        return -errno; /* a new connection has room */
+        return errno == EAGAIN ? -ENOBUFS : -errno; /* a new connection has room */
     }
     if (n < 0) {
         return n == -EMSGSIZE ? (int)n : 0;
@@ -237,7 +269,7 @@ static void connection_settle(struct loop *loop, struct connection *connection, 
 {
     if (r == -ENODATA) {
         connection_free(loop, connection);
-    } else if (r < 0) {
+    } else if (r < 0 && r != -EAGAIN) {
         connection_fail(loop, connection, -r);
     }
 }
@@ -251,6 +283,20 @@ static void connection_ready(struct loop *loop, struct watch *watch, uint32_t ev
                                        : connection_echo(loop, connection, events));
 }
 
+static bool connection_look(struct loop *loop, struct watch *watch)
+{
+    struct connection *connection = CONTAINER_OF(watch, struct connection, watch);
+    int r;
+
+    if (connection->owed) {
+        return false;
+    }
+    /* The client may have shut down by now. */
+    r = connection_echo(loop, connection, EPOLLRDHUP);
+    connection_settle(loop, connection, r);
+    return r != -EAGAIN;
+}
+
 int connection_new(struct loop *loop, int fd, int type, const char *greeting)
 {
     struct connection *connection = calloc(1, sizeof(*connection));
@@ -261,7 +307,8 @@ int connection_new(struct loop *loop, int fd, int type, const char *greeting)
         loop_close(loop, fd);
         return -ENOMEM;
     }
-    connection->watch = (struct watch){.ready = connection_ready, .fd = fd};
+    connection->watch =
+        (struct watch){.ready = connection_ready, .look = connection_look, .fd = fd};
     connection->type = type;
     if (type == SOCK_STREAM) {
         /* Urgent bytes are bytes too: in order, among the others (tcp(7), and unix(7) since 5.15).
@@ -285,6 +332,7 @@ int connection_new(struct loop *loop, int fd, int type, const char *greeting)
     }
     loop->connections = connection;
     counter_add(&loop->counters, COUNTER_CONNECTED, 1);
+    loop_expect(loop, &connection->watch);
     if (greeting) {
         connection_settle(loop, connection, connection_greet(loop, connection, greeting));
     }

@@ -20,6 +20,7 @@ struct connection {
     struct watch watch;
     int type;            /* SOCK_STREAM or SOCK_SEQPACKET */
     bool marks_messages; /* transfer_mark() was called */
+    bool is_bulky;       /* the last receive was large: the next one is spliced */
     struct owed *owed;   /* what the client has not taken yet, or NULL */
     struct connection *next;
     struct connection **link; /* what points at this one in the loop's list */

@@ -146,31 +146,51 @@ static unsigned find_needs(const struct datagram *datagram, const struct loop *l
     return datagram->role == ROLE_ECHO ? 0 : gate_needs(loop->gate, datagram->role);
 }
 
-static void datagram_ready(struct loop *loop, struct watch *watch, uint32_t events)
+/*
+ * Receives and answers up to so many batches of SIZE; one that is not full has emptied the socket.
+ * Returns whether there was anything.
+ */
+static bool serve_batches(struct datagram *datagram, struct loop *loop, int batches, unsigned size)
 {
-    struct datagram *datagram = CONTAINER_OF(watch, struct datagram, watch);
     unsigned needs = find_needs(datagram, loop);
     size_t room = control_room(datagram, loop);
-    unsigned size = batch_size(room);
     unsigned n = size;
     struct batch batch;
 
-    (void)events;
-    datagram->active = true;
     if (needs != datagram->needs) {
         /* Another policy, or a worker to which the next one has not come yet: what the kernel says
          * has to fit into the room that there is for it. */
         (void)follow_policy(datagram, needs);
     }
-    /* A batch that is not full has emptied the socket. */
-    for (int i = 0; i < BATCHES_PER_TURN && n == size && !loop->draining; i++) {
+    datagram->received = 0;
+    for (int i = 0; i < batches && n == size && !loop->draining; i++) {
         if (reply_has_enough(datagram)) {
-            (void)loop_rewatch(loop, watch, 0);
-            return;
+            (void)loop_rewatch(loop, &datagram->watch, 0);
+            break;
         }
         n = receive_batch(datagram, loop, &batch, size, room);
+        datagram->received += n;
         reply_batch(datagram, loop, batch.messages, keep_answerable(datagram, loop, &batch, n));
     }
+    datagram->active += datagram->received > 0;
+    return datagram->received > 0;
+}
+
+static void datagram_ready(struct loop *loop, struct watch *watch, uint32_t events)
+{
+    struct datagram *datagram = CONTAINER_OF(watch, struct datagram, watch);
+
+    (void)events;
+    (void)serve_batches(datagram, loop, BATCHES_PER_TURN, batch_size(control_room(datagram, loop)));
+}
+
+/* Where they come one by one there is no room prepared for more. */
+static bool datagram_look(struct loop *loop, struct watch *watch)
+{
+    struct datagram *datagram = CONTAINER_OF(watch, struct datagram, watch);
+
+    return serve_batches(datagram, loop, 1,
+                         datagram->received <= 1 ? 1 : batch_size(control_room(datagram, loop)));
 }
 
 int datagram_init(struct datagram *datagram, struct loop *loop, const struct activated *socket)
@@ -185,7 +205,7 @@ int datagram_init(struct datagram *datagram, struct loop *loop, const struct act
     int r;
 
     *datagram = (struct datagram){
-        .watch = {.ready = datagram_ready, .fd = fd},
+        .watch = {.ready = datagram_ready, .look = datagram_look, .fd = fd},
         .role = socket->role,
         .watch_at = UINT64_MAX,
     };

@@ -16,6 +16,7 @@ struct datagram {
     struct watch watch;
     struct debts debts;
     enum role role;
+    unsigned received;  /* datagrams, when it was looked at last */
     in_port_t port;     /* of an internet socket, in network byte order; else 0 */
     bool wary;          /* probing who reads */
     size_t wary_until;  /* datagrams owed at which receiving pauses while probing */
@@ -26,7 +27,7 @@ struct datagram {
 
     /* Its worker's (datagrams.h). */
     struct parcel parcel;
-    bool active;       /* there was something to receive in this turn */
+    int active;        /* how often there was something to receive in this turn */
     unsigned crowded;  /* grows with turns in which there was something else, too */
     uint64_t watch_at; /* when to try again to watch it, CLOCK_MONOTONIC; UINT64_MAX: no need */
     struct datagram *next;

@@ -110,13 +110,13 @@ void datagrams_share(struct datagrams *datagrams, struct loop *loop, int events)
 
     for (struct datagram **link = &datagrams->first; *link; link = &(*link)->next) {
         struct datagram *datagram = *link;
-        if (datagram->active) {
-            datagram->active = false;
-            if (events > 1) {
+        if (datagram->active > 0) {
+            if (events > datagram->active) {
                 datagram->crowded += CROWDED_TURN;
             } else if (datagram->crowded > 0) {
                 datagram->crowded -= ALONE_TURN;
             }
+            datagram->active = 0;
             crowded = datagram->crowded >= CROWDED_MAX ? link : crowded;
         }
     }

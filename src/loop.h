@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "busy_poll.h"
 #include "common.h"
 #include "counters.h"
 #include "farewell.h"
@@ -23,6 +24,9 @@ struct loop;
 /* A descriptor in the epoll set; a part of the object that owns it. */
 struct watch {
     void (*ready)(struct loop *loop, struct watch *watch, uint32_t events);
+    /* Serves what may be there without an event that says so. Returns whether anything was. NULL if
+     * it cannot be had so. */
+    bool (*look)(struct loop *loop, struct watch *watch);
     int fd;
 };
 
@@ -44,6 +48,11 @@ struct loop {
     size_t slot_size;
     size_t send_buffer_max; /* the largest SO_SNDBUF to be had here, as the kernel counts it */
     bool slots_grown;       /* a message was larger than LOOP_SLOT_KEPT */
+    int pipe[2];            /* for transfer_splice(); empty between two messages */
+
+    struct busy_poll busy_poll;
+    bool quiet;        /* the last turn had little to do: looking again may pay */
+    struct watch *hot; /* where something is most likely to come next, or NULL */
 
     struct connection *connections;
     struct farewells farewells;
@@ -62,7 +71,8 @@ enum {
 };
 
 /* Returns 0 or a negative errno; loop_deinit() is right after either, and safe to call twice. */
-int loop_init(struct loop *loop, struct common *common, size_t index);
+int loop_init(struct loop *loop, struct common *common, size_t index,
+              struct busy_poll_option busy_poll);
 void loop_deinit(struct loop *loop);
 
 static inline char *loop_slot(const struct loop *loop, size_t index)
@@ -78,11 +88,20 @@ int loop_watch(struct loop *loop, struct watch *watch, uint32_t events);
 int loop_rewatch(struct loop *loop, struct watch *watch, uint32_t events);
 void loop_unwatch(struct loop *loop, struct watch *watch);
 
+/* What comes next will probably come there: WATCH can look, and may be forgotten at any time. */
+static inline void loop_expect(struct loop *loop, struct watch *watch)
+{
+    loop->hot = watch;
+}
+
 /*
  * Waits for events until TIMEOUT_USEC have passed (UINT64_MAX: for ever) and dispatches them.
  * Returns how many there were; 0 if the time has passed.
  */
 int loop_turn(struct loop *loop, uint64_t timeout_usec);
+
+/* CLOCK_MONOTONIC in nanoseconds. */
+uint64_t loop_now_nsec(void);
 
 /* Closes a descriptor of a client; accepting may go on if it paused for want of one. */
 void loop_close(struct loop *loop, int fd);

@@ -21,6 +21,9 @@ static void print_help(void)
         "alone:\n"
         "  systemctl start uds-echo.socket\n"
         "\n"
+        "      --busy-poll=USEC        After a message, look for the next one for so many\n"
+        "                              microseconds before sleeping; auto (the default): where\n"
+        "                              that pays; off: never\n"
         "      --connections-max=N     Serve at most N connections at once\n"
         "                              (default: as many as the descriptor limit allows)\n"
         "      --exit-idle-time=SPAN   Exit after SPAN without a client (default: infinity)\n"
@@ -35,7 +38,7 @@ static void print_help(void)
 }
 
 /* Decimal digits only: strtoul(3) also takes spaces, signs and other bases. */
-static int parse_count(const char *text, uint32_t *ret)
+static int parse_number(const char *text, uint32_t *ret)
 {
     uint32_t count = 0;
 
@@ -51,8 +54,17 @@ static int parse_count(const char *text, uint32_t *ret)
             return -ERANGE;
         }
     }
-    if (count == 0) {
-        return -ERANGE;
+    *ret = count;
+    return 0;
+}
+
+static int parse_count(const char *text, uint32_t *ret)
+{
+    uint32_t count;
+    int r = parse_number(text, &count);
+
+    if (r < 0 || count == 0) {
+        return r < 0 ? r : -ERANGE;
     }
     *ret = count;
     return 0;
@@ -75,6 +87,21 @@ static int parse_workers(const char *text, uint32_t *ret)
     return 0;
 }
 
+static int parse_busy_poll(const char *text, struct busy_poll_option *ret)
+{
+    uint32_t usec = 0;
+
+    if (strcmp(text, "auto") == 0) {
+        *ret = (struct busy_poll_option){.automatic = true};
+        return 0;
+    }
+    if (strcmp(text, "off") != 0 && (parse_number(text, &usec) < 0 || usec > BUSY_POLL_MAX_USEC)) {
+        return -EINVAL;
+    }
+    *ret = (struct busy_poll_option){.usec = usec};
+    return 0;
+}
+
 static enum options_verdict invalid(const char *option, const char *value, const char *expected)
 {
     log_line(LOG_ERR, "--%s=%s: not %s; see uds-echod --help.", option, value, expected);
@@ -84,7 +111,8 @@ static enum options_verdict invalid(const char *option, const char *value, const
 enum options_verdict options_parse(int argc, char **argv, struct options *options)
 {
     enum {
-        CHECK_POLICY = 256,
+        BUSY_POLL = 256,
+        CHECK_POLICY,
         CONNECTIONS_MAX,
         EXIT_IDLE_TIME,
         LOG_LEVEL,
@@ -93,6 +121,7 @@ enum options_verdict options_parse(int argc, char **argv, struct options *option
         WORKERS
     };
     static const struct option known[] = {
+        {"busy-poll", required_argument, NULL, BUSY_POLL},
         {"check-policy", required_argument, NULL, CHECK_POLICY},
         {"connections-max", required_argument, NULL, CONNECTIONS_MAX},
         {"exit-idle-time", required_argument, NULL, EXIT_IDLE_TIME},
@@ -106,6 +135,7 @@ enum options_verdict options_parse(int argc, char **argv, struct options *option
     int option;
 
     *options = (struct options){
+        .busy_poll = {.automatic = true},
         .exit_idle_usec = TIMESPAN_INFINITY,
         .log_level = LOG_INFO,
     };
@@ -113,6 +143,11 @@ enum options_verdict options_parse(int argc, char **argv, struct options *option
     optind = 0; /* glibc: start afresh, also the second time */
     while ((option = getopt_long(argc, argv, ":h", known, NULL)) >= 0) {
         switch (option) {
+        case BUSY_POLL:
+            if (parse_busy_poll(optarg, &options->busy_poll) < 0) {
+                return invalid("busy-poll", optarg, "auto, off or microseconds from 0 to 1000000");
+            }
+            break;
         case CHECK_POLICY:
             options->check_policy = optarg;
             break;

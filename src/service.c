@@ -28,7 +28,7 @@ enum {
     STATUS_USEC = 1000 * 1000,       /* STATUS= changes at most this often */
     TROUBLE_USEC = 10 * 1000 * 1000, /* a trouble of one kind is logged at most this often */
     DESCRIPTORS_RESERVED = 32,       /* not for connections: epoll, event, log, sockets … */
-    DESCRIPTORS_PER_WORKER = 3,      /* epoll, event, and a connection that is to be refused */
+    DESCRIPTORS_PER_WORKER = 5,      /* epoll, event, pipe, a connection that is to be refused */
     DESCRIPTORS_FOR_POLICY = FAREWELLS_MAX + 6 * LOOP_SLOTS, /* and what comes with datagrams */
     DESCRIPTORS_PER_JUDGE = FAREWELLS_MIN + 4, /* and what it takes to find out who a client is */
 };
@@ -221,6 +221,7 @@ static int block_signals(bool reloads)
     if (reloads) {
         sigaddset(&signals, SIGHUP);
     }
+    sigaddset(&signals, SIGPIPE); /* splice(2) has no MSG_NOSIGNAL */
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     return sigprocmask(SIG_BLOCK, &signals, NULL) < 0 ? -errno : 0;
@@ -365,6 +366,7 @@ int service_run(const struct options *options, const struct activated *sockets, 
         .n_sockets = n_sockets,
         .connections_max = options->connections_max > 0 ? options->connections_max : fit,
         .connections_fit = fit,
+        .busy_poll = options->busy_poll,
         .exit_idle_usec = options->exit_idle_usec,
         .policy = policy,
     };

@@ -2,7 +2,9 @@
 #include "transfer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 ssize_t transfer_send(int fd, const char *data, size_t length)
 {
@@ -50,4 +52,28 @@ int transfer_mark(int fd)
     const int on = 1;
 
     return setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0 ? -errno : 0;
+}
+
+ssize_t transfer_splice(int fd, const int pipe[static 2], size_t size, char *buffer, ssize_t *sent)
+{
+    ssize_t n = splice(fd, NULL, pipe[1], NULL, size, SPLICE_F_NONBLOCK);
+    size_t rest;
+
+    if (n <= 0) {
+        return n < 0 ? -errno : -ENODATA;
+    }
+    *sent = splice(pipe[0], NULL, fd, NULL, (size_t)n, SPLICE_F_NONBLOCK);
+    if (*sent < 0) {
+        *sent = -errno;
+    }
+    rest = (size_t)(n - (*sent > 0 ? *sent : 0));
+    /* What is in a pipe is read without waiting, and a signal cannot come between. */
+    for (size_t done = 0; done < rest;) {
+        ssize_t got = read(pipe[0], buffer + done, rest - done);
+        if (got <= 0) {
+            return -EIO;
+        }
+        done += (size_t)got;
+    }
+    return n;
 }

@@ -290,7 +290,7 @@ static int worker_init(struct worker *worker, const struct worker_config *config
         .command = {.ready = take_command, .fd = -1},
         .event_fd = config->event_fd,
     };
-    r = loop_init(&worker->loop, config->common, config->index);
+    r = loop_init(&worker->loop, config->common, config->index, config->busy_poll);
     if (r == 0 && config->policy) {
         r = gate_new(policy_ref(config->policy), audit_share(config->common->n),
                      &worker->loop.gate);

@@ -13,6 +13,7 @@
 
 #include "activation.h"
 #include "audit.h"
+#include "busy_poll.h"
 #include "common.h"
 #include "counters.h"
 #include "policy.h"
@@ -25,6 +26,7 @@ struct worker_config {
     struct common *common; /* of all workers; what is common to them is set up one by one */
     size_t index;          /* this one's place there */
     int event_fd;          /* an eventfd of the caller's that says: look at the workers */
+    struct busy_poll_option busy_poll;
     uint64_t exit_idle_usec;
     struct policy *policy; /* for the roles that take one, or NULL */
 };

@@ -71,6 +71,7 @@ static int add_workers(struct workers *workers, const struct workers_config *con
         .n_sockets = config->n_sockets,
         .common = workers->common,
         .event_fd = workers->event_fd,
+        .busy_poll = config->busy_poll,
         .exit_idle_usec = config->exit_idle_usec,
         .policy = config->policy,
     };

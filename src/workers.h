@@ -16,6 +16,7 @@
 
 #include "activation.h"
 #include "audit.h"
+#include "busy_poll.h"
 #include "counters.h"
 #include "policy.h"
 
@@ -29,9 +30,10 @@ struct workers_config {
     size_t n_sockets;
     uint64_t connections_max; /* more are refused */
     uint64_t connections_fit; /* more wait until there are descriptors for them */
-    uint64_t exit_idle_usec;  /* stop after this long with nobody connected and nothing owed */
-    struct policy *policy;    /* for the roles that take one; the workers' from then on, also if
-                                 workers_new() fails. Or NULL */
+    struct busy_poll_option busy_poll;
+    uint64_t exit_idle_usec; /* stop after this long with nobody connected and nothing owed */
+    struct policy *policy;   /* for the roles that take one; the workers' from then on, also if
+                                workers_new() fails. Or NULL */
 };
 
 /* How many there are to be where nobody says a number. */

@@ -21,6 +21,7 @@ struct bench_point {
     unsigned connections; /* or sockets of one's own, on datagrams */
     unsigned window;      /* messages in flight on each */
     double rate;          /* messages a second of all together; 0: as fast as they come back */
+    bool connect;         /* each message on a new connection, CONNECTIONS of them at a time */
 };
 
 /* One round: the sockets take turns, so the same round of each fell into the same time. */
@@ -28,6 +29,7 @@ struct bench_round {
     double per_second; /* messages that came back within the round, by its length */
     uint64_t p50;      /* nanoseconds */
     uint64_t p99;
+    uint64_t p999;
 };
 
 /* What was found at one socket in one point; several rounds together. */

@@ -25,7 +25,8 @@ struct engine {
     const struct engine_options *options;
     struct engine_found *found;
     struct target *target;
-    int *fds; /* of all connections; -1: taken over by a lane, or not open */
+    bool welcomed; /* the service says so on each connection */
+    int *fds;      /* of all connections; -1: taken over by a lane, or not open */
     struct lane *lanes;
     struct bare_loop *loops; /* one for each lane: its clients must not outnumber it */
     unsigned n_lanes;        /* that are made */
@@ -73,11 +74,12 @@ static int fail_to_connect(struct engine *engine, unsigned number, bool connecte
     case ENOMEM:
         return engine_fail(engine, STATUS_WRONG, "connection %u: %s", number, strerror(-r));
     default:
-        return engine_fail(engine, STATUS_UNREACHABLE, "connection %u: %s", number, strerror(-r));
+        return engine_fail(engine, STATUS_UNREACHABLE, "connection %u: %s", number,
+                           target_error(engine->target, r));
     }
 }
 
-/* Connects once, and takes off what the service says of its own. */
+/* Connects once, and takes off what the service says of its own; not after Ctrl-C. */
 static int open_connection(struct engine *engine, unsigned i)
 {
     static const char message[] = {'u', 'd', 's', '-', 'e', 'c', 'h', 'o'};
@@ -86,6 +88,9 @@ static int open_connection(struct engine *engine, unsigned i)
     struct session session;
     int r = session_open(&session, engine->target, options->timeout_usec);
 
+    if (r == -EINTR) {
+        return STATUS_OK;
+    }
     if (r < 0) {
         return fail_to_connect(engine, i + 1, false, r);
     }
@@ -95,10 +100,24 @@ static int open_connection(struct engine *engine, unsigned i)
     r = session_exchange(&session, message, sizeof(message), options->timeout_usec);
     if (r < 0) {
         session_close(&session);
-        return fail_to_connect(engine, i + 1, true, r);
+        return r == -EINTR ? STATUS_OK : fail_to_connect(engine, i + 1, true, r);
     }
+    engine->welcomed = session.welcomed;
     engine->fds[i] = session.fd;
     return STATUS_OK;
+}
+
+/* One connection in advance, where each message is to have its own: what is there? */
+static int try_connection(struct engine *engine)
+{
+    int status = open_connection(engine, 0);
+
+    fd_close(&engine->fds[0]);
+    if (engine->target->type == SOCK_DGRAM) {
+        return engine_fail(engine, STATUS_USAGE,
+                           "a datagram socket has no connections (--connect)");
+    }
+    return status;
 }
 
 static bool is_stopped(const struct engine *engine)
@@ -110,6 +129,9 @@ static int open_connections(struct engine *engine)
 {
     int status = STATUS_OK;
 
+    if (engine->options->point.connect) {
+        return try_connection(engine);
+    }
     for (unsigned i = 0; i < engine->options->point.connections && status == STATUS_OK; i++) {
         if (is_stopped(engine)) {
             return STATUS_OK;
@@ -122,15 +144,18 @@ static int open_connections(struct engine *engine)
 /* A lane for the connections from FIRST until END. */
 static int add_lane(struct engine *engine, unsigned first, unsigned end)
 {
+    struct bare_loop *loop = engine->loops + engine->n_loops;
     const struct engine_options *options = engine->options;
     const struct bench_point *point = &options->point;
     unsigned n = end - first;
-    const struct lane_options lane = {
+    struct lane_options lane = {
         .size = point->size,
         .window = point->window,
         .rate = point->rate * n / point->connections,
         .one_queue = engine->target && engine->target->family == AF_UNIX &&
                      engine->target->type == SOCK_DGRAM,
+        .visit = point->connect ? engine->target : NULL,
+        .welcomed = engine->welcomed,
         .busy_poll = options->busy_poll,
         .timeout_nsec = options->timeout_usec >= TIMESPAN_INFINITY / 1000
                             ? UINT64_MAX
@@ -142,12 +167,14 @@ static int add_lane(struct engine *engine, unsigned first, unsigned end)
     int r;
 
     if (!engine->target) {
-        r = bare_loop_start(&engine->loops[engine->n_loops], type, n, point->size,
-                            options->busy_poll, &engine->fds[first]);
+        r = point->connect ? bare_loop_listen(loop, type, point->size, options->busy_poll)
+                           : bare_loop_start(loop, type, n, point->size, options->busy_poll,
+                                             &engine->fds[first]);
         if (r < 0) {
             return r;
         }
         engine->n_loops++;
+        lane.visit = point->connect ? &loop->address : NULL;
     }
     r = lane_init(&engine->lanes[engine->n_lanes++], &lane, type, &engine->fds[first], n,
                   first + 1);

@@ -38,10 +38,14 @@ struct flow {
     unsigned number; /* of the connection, from 1 */
     bool blocked;    /* something is to be sent, and the socket takes nothing now */
     bool closed;     /* it will never take anything again */
-    uint64_t begun;  /* messages sent, the last of them perhaps not wholly */
+    uint64_t begun;  /* messages sent, the last of them perhaps not, or not wholly */
+    uint64_t gone;   /* messages sent wholly */
     uint64_t back;   /* messages that have come back whole */
-    size_t sent;     /* bytes of message BEGUN */
+    uint64_t warm;   /* messages begun before the round */
+    size_t sent;     /* bytes of message GONE + 1 */
     size_t received; /* bytes of message BACK + 1 */
+    bool connecting; /* with a connection for each message: it is being made */
+    size_t welcome;  /* the same: bytes that are still to come before the echo */
     uint64_t first;  /* with a rate: when the first message is due */
     uint64_t due;    /* with a rate: how many are by now */
     uint64_t moved;  /* when something came back, or was sent while nothing was under way */
@@ -63,6 +67,9 @@ bool flow_receive(struct flow *flow, struct traffic *traffic);
 /* Whether nothing has come back that was never sent, at the end. */
 bool flow_is_quiet(struct flow *flow, struct traffic *traffic);
 
-/* Whether the service has not left this connection waiting for TIMEOUT_NSEC. */
+/*
+ * Whether the service has not left this connection waiting for TIMEOUT_NSEC: something has to come
+ * back within that, and within that after the warm-up and after the round all that was sent in it.
+ */
 bool flow_is_alive(const struct flow *flow, struct traffic *traffic, uint64_t now,
                    uint64_t timeout_nsec);

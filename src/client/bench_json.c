@@ -5,8 +5,9 @@
 
 static json_t *round_to_json(const struct bench_round *round)
 {
-    return json_pack("{s:f, s:I, s:I}", "messages_per_second", round->per_second, "p50_ns",
-                     (json_int_t)round->p50, "p99_ns", (json_int_t)round->p99);
+    return json_pack("{s:f, s:I, s:I, s:I}", "messages_per_second", round->per_second, "p50_ns",
+                     (json_int_t)round->p50, "p99_ns", (json_int_t)round->p99, "p99.9_ns",
+                     (json_int_t)round->p999);
 }
 
 static json_t *latency_to_json(const struct histogram *latency)
@@ -60,9 +61,10 @@ static json_t *point_to_json(const struct bench_run *run, size_t i)
         json_array_append_new(
             results, result_to_json(bench_result_at(run, i, j), bench_result_at(run, i, 0)));
     }
-    return json_pack("{s:I, s:i, s:i, s:o, s:o}", "size", (json_int_t)point->size, "connections",
-                     (int)point->connections, "window", (int)point->window, "rate",
-                     point->rate > 0 ? json_real(point->rate) : json_null(), "results", results);
+    return json_pack("{s:I, s:i, s:i, s:o, s:b, s:o}", "size", (json_int_t)point->size,
+                     "connections", (int)point->connections, "window", (int)point->window, "rate",
+                     point->rate > 0 ? json_real(point->rate) : json_null(), "connect",
+                     point->connect, "results", results);
 }
 
 json_t *bench_report_json(const struct bench_run *run)

@@ -102,6 +102,30 @@ static bool lane_release(struct lane *lane, uint64_t now)
     return true;
 }
 
+/* Goes on where FLOW's messages each have a connection, and where they have one together. */
+static bool lane_go_on(struct lane *lane, struct flow *flow, uint32_t events)
+{
+    bool room = (events & EPOLLOUT) != 0;
+
+    if (lane->visiting) {
+        return visit_go_on(&lane->visitors, flow, &lane->traffic);
+    }
+    if ((events & ~(uint32_t)EPOLLOUT) != 0 && !flow_receive(flow, &lane->traffic)) {
+        return false;
+    }
+    return lane_send(lane, flow, room);
+}
+
+static bool lane_try_again(struct lane *lane)
+{
+    for (size_t i = 0; i < lane->n_flows && lane->visitors.turned_away > 0; i++) {
+        if (!visit_try_again(&lane->visitors, &lane->flows[i], &lane->traffic)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool lane_look_around(struct lane *lane, uint64_t now)
 {
     uint64_t expirations;
@@ -154,14 +178,31 @@ static bool lane_turn(struct lane *lane)
             }
             continue;
         }
-        if ((events[i].events & ~(uint32_t)EPOLLOUT) != 0 && !flow_receive(flow, &lane->traffic)) {
-            return false;
-        }
-        if (!lane_send(lane, flow, (events[i].events & EPOLLOUT) != 0)) {
+        if (!lane_go_on(lane, flow, events[i].events)) {
             return false;
         }
     }
-    return true;
+    return lane_try_again(lane);
+}
+
+/* Whether there is a single connection, and epoll would only be a call more. */
+static bool lane_is_single(const struct lane *lane)
+{
+    return lane->n_flows == 1 && (lane->busy_poll || lane->visiting);
+}
+
+static bool lane_turn_single(struct lane *lane, uint64_t now)
+{
+    if (!lane->busy_poll) {
+        visit_wait(lane->flows, LOOK_AROUND_NSEC / 1000000);
+    }
+    if (now >= lane->look_around) {
+        lane->look_around = now + LOOK_AROUND_NSEC;
+        if (!lane_look_around(lane, now)) {
+            return false;
+        }
+    }
+    return lane_go_on(lane, lane->flows, EPOLLIN | EPOLLOUT) && lane_try_again(lane);
 }
 
 /* Returns false after an error. */
@@ -170,7 +211,9 @@ static bool lane_exchange(struct lane *lane)
     struct traffic *traffic = &lane->traffic;
 
     for (size_t i = 0; i < lane->n_flows; i++) {
-        if (!lane_send(lane, &lane->flows[i], false)) {
+        struct flow *flow = &lane->flows[i];
+        if (!(lane->visiting ? visit_begin(&lane->visitors, flow, traffic)
+                             : lane_send(lane, flow, false))) {
             return false;
         }
     }
@@ -184,7 +227,7 @@ static bool lane_exchange(struct lane *lane)
             return false;
         }
         traffic->stopping = now >= traffic->deadline;
-        if (!lane_turn(lane)) {
+        if (!(lane_is_single(lane) ? lane_turn_single(lane, now) : lane_turn(lane))) {
             return false;
         }
     }
@@ -220,7 +263,7 @@ static int lane_watch_all(struct lane *lane)
                 ? -errno
                 : watch(lane, EPOLL_CTL_ADD, lane->timer_fd, EPOLLIN, NULL);
 
-    for (size_t i = 0; i < lane->n_flows && r == 0; i++) {
+    for (size_t i = 0; i < lane->n_flows && !lane->visiting && r == 0; i++) {
         r = watch(lane, EPOLL_CTL_ADD, lane->flows[i].fd, EPOLLIN, &lane->flows[i]);
     }
     return r;
@@ -276,6 +319,7 @@ int lane_init(struct lane *lane, const struct lane_options *options, int type, c
         .n_flows = n,
         .epoll_fd = epoll_create1(EPOLL_CLOEXEC),
         .timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),
+        .visiting = options->visit != NULL,
         .busy_poll = options->busy_poll,
         .timeout_nsec = options->timeout_nsec,
         .stop = options->stop,
@@ -283,6 +327,11 @@ int lane_init(struct lane *lane, const struct lane_options *options, int type, c
         .tick = options->rate > 0 ? 1e9 / options->rate : 0,
     };
     lane->traffic.interval = lane->tick * (double)n;
+    lane->visitors = (struct visitors){
+        .target = options->visit,
+        .welcomed = options->welcomed,
+        .epoll_fd = lane_is_single(lane) ? -1 : lane->epoll_fd,
+    };
     r = lane_allocate(lane, options, type);
     return r == 0 ? lane_watch_all(lane) : r;
 }

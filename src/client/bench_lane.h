@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "bench_flow.h"
+#include "bench_visit.h"
 
 struct lane {
     pthread_t thread;
@@ -31,7 +32,10 @@ struct lane {
     struct flow **waiting; /* ring of those that take turns in sending, NULL if they need not */
     size_t first_waiting;
     size_t n_waiting;
+    bool visiting; /* each message has a connection of its own */
+    struct visitors visitors;
     bool busy_poll;
+    uint64_t look_around;      /* with a single connection: when to do so next */
     uint64_t timeout_nsec;     /* UINT64_MAX: wait for ever */
     const atomic_bool *stop;   /* at once: the user has had enough */
     atomic_bool *failed;       /* set by who fails; the others end */
@@ -47,6 +51,8 @@ struct lane_options {
     unsigned window;
     double rate;    /* messages a second of this lane; 0: as they come back */
     bool one_queue; /* all connections send into the same queue: that of a Unix datagram socket */
+    const struct target *visit; /* a new connection for each message; NULL: FDS are for all */
+    bool welcomed;              /* with VISIT: the service says so on each */
     bool busy_poll;
     uint64_t timeout_nsec;
     const atomic_bool *stop;
@@ -55,7 +61,7 @@ struct lane_options {
 
 /*
  * Makes a lane of the N connections in FDS, which it owns from now on even after an error: of TYPE,
- * numbered from FIRST. Returns 0 or a negative errno.
+ * numbered from FIRST. They are all -1 where it makes its own. Returns 0 or a negative errno.
  */
 int lane_init(struct lane *lane, const struct lane_options *options, int type, const int *fds,
               size_t n, unsigned first);

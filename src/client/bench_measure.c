@@ -69,6 +69,7 @@ static void take_round(struct bench_result *result, const struct engine_found *f
         .per_second = (double)found->within / found->seconds,
         .p50 = histogram_percentile(&found->latency, 50),
         .p99 = histogram_percentile(&found->latency, 99),
+        .p999 = histogram_percentile(&found->latency, 99.9),
     };
     summarize(result);
 }

@@ -17,6 +17,18 @@ enum {
 };
 #define RATE_MAX 10000000
 
+#define SHORTS COMMON_SHORT "s:c:d:r:"
+/* Options without a letter. */
+enum {
+    OPTION_WINDOW = 256,
+    OPTION_THREADS,
+    OPTION_RATE,
+    OPTION_BUSY_POLL,
+    OPTION_CONNECT,
+    OPTION_SVG,
+    OPTION_HTML
+};
+
 static const struct bench_options defaults = {
     .sizes = {{64, 1024, 16384, 65536}, 4},
     .connections = {{1, 16}, 2},
@@ -73,7 +85,7 @@ static int take_option(struct bench_options *options, int option, char **argv)
     switch (option) {
     case 's':
     case 'c':
-    case 'W':
+    case OPTION_WINDOW:
         return take_list(options, option);
     case 'd':
         return timespan_parse(optarg, &options->duration_usec) == 0 && options->duration_usec > 0 &&
@@ -84,25 +96,28 @@ static int take_option(struct bench_options *options, int option, char **argv)
         return read_number(optarg, 1, ROUNDS_MAX, &options->rounds)
                    ? -1
                    : wrong_value("rounds", "not a number from 1 to 1000");
-    case 'T':
+    case OPTION_THREADS:
         return read_number(optarg, 1, THREADS_MAX, &options->threads)
                    ? -1
                    : wrong_value("threads", "not a number from 1 to 256");
-    case 'R':
+    case OPTION_RATE:
         return read_number(optarg, 1, RATE_MAX, &options->rate)
                    ? -1
                    : wrong_value("rate", "not a number of messages a second, to 10000000");
-    case 'b':
+    case OPTION_BUSY_POLL:
         options->busy_poll = true;
         return -1;
-    case 'S':
+    case OPTION_CONNECT:
+        options->connect = true;
+        return -1;
+    case OPTION_SVG:
         options->svg = optarg;
         return -1;
-    case 'H':
+    case OPTION_HTML:
         options->html = optarg;
         return -1;
     default:
-        return common_take(&options->common, "bench", option, argv);
+        return common_take(&options->common, "bench", option, SHORTS, argv);
     }
 }
 
@@ -111,14 +126,15 @@ int bench_options_take(struct bench_options *options, int argc, char **argv)
     static const struct option long_options[] = {
         {"sizes", required_argument, NULL, 's'},
         {"connections", required_argument, NULL, 'c'},
-        {"window", required_argument, NULL, 'W'},
+        {"window", required_argument, NULL, OPTION_WINDOW},
         {"duration", required_argument, NULL, 'd'},
         {"rounds", required_argument, NULL, 'r'},
-        {"threads", required_argument, NULL, 'T'},
-        {"busy-poll", no_argument, NULL, 'b'},
-        {"rate", required_argument, NULL, 'R'},
-        {"svg", required_argument, NULL, 'S'},
-        {"html", required_argument, NULL, 'H'},
+        {"threads", required_argument, NULL, OPTION_THREADS},
+        {"busy-poll", no_argument, NULL, OPTION_BUSY_POLL},
+        {"connect", no_argument, NULL, OPTION_CONNECT},
+        {"rate", required_argument, NULL, OPTION_RATE},
+        {"svg", required_argument, NULL, OPTION_SVG},
+        {"html", required_argument, NULL, OPTION_HTML},
         COMMON_OPTIONS,
         {NULL, 0, NULL, 0},
     };
@@ -129,9 +145,14 @@ int bench_options_take(struct bench_options *options, int argc, char **argv)
     options->common = common_defaults;
     optind = 1;
     opterr = 0;
-    while (r < 0 && (option = getopt_long(argc, argv, ":s:c:d:r:" COMMON_SHORT, long_options,
-                                          NULL)) != -1) { // NOLINT(concurrency-mt-unsafe)
+    while (r < 0 && (option = getopt_long(argc, argv, SHORTS, long_options, NULL)) !=
+                        -1) { // NOLINT(concurrency-mt-unsafe)
         r = take_option(options, option, argv);
+    }
+    if (r < 0 && options->connect &&
+        (options->rate > 0 || options->windows.n > 1 || options->windows.values[0] > 1)) {
+        return usage_error("bench", "--connect has one message a connection, as fast as they come "
+                                    "back: no --window= and no --rate=");
     }
     if (r < 0 && options->duration_usec < options->rounds) {
         return usage_error("bench", "--duration= is too short for %llu rounds",
@@ -152,6 +173,7 @@ size_t bench_options_points(const struct bench_options *options, struct bench_po
                     .connections = (unsigned)options->connections.values[j],
                     .window = (unsigned)options->windows.values[k],
                     .rate = (double)options->rate,
+                    .connect = options->connect,
                 };
             }
         }

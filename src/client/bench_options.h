@@ -27,6 +27,7 @@ struct bench_options {
     uint64_t threads;
     uint64_t rate; /* 0: none */
     bool busy_poll;
+    bool connect;    /* anew for each message */
     const char *svg; /* a file's path, or NULL */
     const char *html;
 };

@@ -76,12 +76,13 @@ void progress_tick(void *context)
     double step = (double)progress->step_nsec / 1e9;
     double rest = ((double)progress->steps - done) * step;
     double fraction = progress->steps > 0 ? done / (double)progress->steps : 1;
-    unsigned width = progress->width > TEXT + BAR_MAX ? BAR_MAX : progress->width - TEXT;
+    unsigned width;
     char left[OUTPUT_TEXT_MAX];
 
     if (!progress->shown || progress->width < TEXT + BAR_MIN) {
         return;
     }
+    width = progress->width > TEXT + BAR_MAX ? BAR_MAX : progress->width - TEXT;
     /* As long as those that are done have really taken, connecting included. */
     if (progress->done > 0) {
         rest = (double)(now - progress->begun) / 1e9 / done * ((double)progress->steps - done);

@@ -10,7 +10,11 @@
 
 #include "bench_words.h"
 
-enum { GAP = 2, NAME_MIN = 16 };
+enum {
+    GAP = 2,
+    NAME_MIN = 16,
+    WIDTH_MIN = NAME_MIN + 21, /* with messages/s and p50; a narrower terminal breaks the lines */
+};
 
 typedef void (*cell_function)(const struct bench_result *result, const struct bench_result *first,
                               const struct terminal *terminal, char text[static OUTPUT_TEXT_MAX]);
@@ -112,14 +116,17 @@ struct layout {
 static struct layout lay_out(const struct bench_run *run, const struct terminal *terminal)
 {
     struct layout layout = {.name = (unsigned)strlen("(bare loop)")};
+    unsigned reserved;
     unsigned left;
 
     for (size_t i = 0; i < run->n_targets; i++) {
         unsigned width = words_width(run->targets[i].text);
         layout.name = width > layout.name ? width : layout.name;
     }
-    left = terminal->width > 1 ? terminal->width : 1;
-    left -= layout.name < NAME_MIN ? layout.name : left < NAME_MIN ? left : NAME_MIN;
+    left = terminal->width > WIDTH_MIN ? terminal->width : WIDTH_MIN;
+    reserved = layout.name < NAME_MIN ? layout.name : NAME_MIN;
+    reserved = reserved < left ? reserved : left;
+    left -= reserved;
     for (unsigned rank = 0; rank < COLUMNS; rank++) {
         for (size_t i = 0; i < COLUMNS; i++) {
             if (columns[i].rank == rank && columns[i].width + GAP <= left) {
@@ -129,7 +136,7 @@ static struct layout lay_out(const struct bench_run *run, const struct terminal 
         }
     }
     /* What is over is for the names. */
-    left += NAME_MIN;
+    left += reserved;
     layout.name = layout.name > left ? left : layout.name;
     return layout;
 }

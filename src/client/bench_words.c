@@ -4,21 +4,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <wchar.h>
-#include <wctype.h>
 
 /* The character at *TEXT, which moves behind it; '?' for what cannot be printed. */
 static wchar_t next_character(const char **text)
 {
-    mbstate_t state = {0};
     wchar_t character;
-    size_t n = mbrtowc(&character, *text, strlen(*text), &state);
 
-    if (n == 0 || n > strlen(*text)) {
-        (*text)++;
-        return L'?';
-    }
-    *text += n;
-    return iswprint((wint_t)character) && wcwidth(character) > 0 ? character : L'?';
+    *text += output_character(*text, &character);
+    return character;
 }
 
 unsigned words_width(const char *text)
@@ -101,6 +94,9 @@ void words_describe_point(const struct bench_point *point, char *text, size_t si
 
     if (point->window > 1) {
         n += snprintf(text + n, size - (size_t)n, ", %u in flight on each", point->window);
+    }
+    if (point->connect) {
+        n += snprintf(text + n, size - (size_t)n, " at a time, a new one for each message");
     }
     if (point->rate > 0) {
         snprintf(text + n, size - (size_t)n, ", %s messages/s asked for",

@@ -8,7 +8,7 @@
  *   check_path    along the directories and symbolic links to the file
  *   check_access  in words: who may enter or connect, and who one is oneself
  *   check_talk    connects, and has a message come back
- *   check_advice  what to do about what went wrong
+ *   check_advice  what to do about what went wrong, with check_units on systemd's units
  *   check_report  what was found, for people as it comes and for programs at the end
  */
 
@@ -38,8 +38,10 @@ enum cause {
     CAUSE_BACKLOG_FULL,
     CAUSE_CONNECT_FORBIDDEN,
     CAUSE_UNREACHABLE,
+    CAUSE_NAME_NOT_FOUND, /* of a host */
     CAUSE_CONNECT_TIMEOUT,
     CAUSE_NOT_SUPPORTED,
+    CAUSE_SERVICE_FAILED, /* systemd has tried to start it */
     CAUSE_REFUSED_BY_POLICY,
     CAUSE_NO_ANSWER,
     CAUSE_WRONG_ANSWER,
@@ -108,6 +110,22 @@ bool talk(struct check *check);
 
 /* Says what to do about the cause in the report. */
 void advise(struct check *check);
+
+/* Of that: if nobody is at the address, if the service does not do as it should, and if it failed.
+ */
+void advise_absent(struct check *check);
+void advise_service(struct check *check);
+void advise_failed(struct check *check);
+
+/* What to do if nobody is at the address that the unit was to listen at. */
+void advise_found(struct check *check);
+
+/* Who may give commands on the unit, as an end of "To start it". */
+const char *as_root(const struct unit *unit);
+
+/* "exit status 78" of the service, or what else it has failed of. Returns TEXT. */
+enum { FAILURE_TEXT_MAX = 128 };
+const char *unit_failure(const struct unit *unit, char text[static FAILURE_TEXT_MAX]);
 
 enum { ACCESS_TEXT_MAX = 1024 };
 

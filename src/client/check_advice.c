@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-/* What to do about each cause. The state of the .socket unit comes first, where there is one. */
+/* What to do about each cause. What has to do with systemd is in check_units. */
 
 #include <errno.h>
 #include <string.h>
@@ -8,87 +8,6 @@
 #include <unistd.h>
 
 #include "check.h"
-
-static const char *systemctl(const struct unit *unit)
-{
-    return unit->user ? "systemctl --user" : "systemctl";
-}
-
-/* Who may give commands on the unit, as an end of "To start it". */
-static const char *as_root(const struct unit *unit)
-{
-    return unit->user || geteuid() == 0 ? "" : ", as root";
-}
-
-static const char *gap_before(const char *service)
-{
-    return service[0] == '\0' ? "" : " ";
-}
-
-/* "systemctl VERB uds-echo.socket uds-echo.service" */
-static void command_on_both(struct check *check, const char *verb)
-{
-    const struct unit *unit = &check->unit;
-
-    report_command(&check->report, "%s %s %s%s%s", systemctl(unit), verb, unit->name,
-                   gap_before(unit->service), unit->service);
-}
-
-static void command_start(struct check *check)
-{
-    report_command(&check->report, "%s start %s", systemctl(&check->unit), check->unit.name);
-}
-
-/* What to do if nobody is at the address that the unit was to listen at. */
-static void advise_found(struct check *check)
-{
-    struct report *report = &check->report;
-    const struct unit *unit = &check->unit;
-
-    if (strcmp(unit->active, "inactive") == 0) {
-        report_advise(report, "%s is to listen there, but is inactive. To start it%s:", unit->name,
-                      as_root(unit));
-        command_start(check);
-    } else if (strcmp(unit->active, "failed") == 0) {
-        report_advise(report, "%s was to listen there, but has failed. Why is in:", unit->name);
-        command_on_both(check, "status");
-        report_advise(report, "Once that is mended, to start it anew%s:", as_root(unit));
-        command_on_both(check, "reset-failed");
-        command_start(check);
-    } else if (strcmp(unit->active, "active") == 0) {
-        report_advise(report,
-                      "%s is active, but its socket is no longer there: it was removed or replaced "
-                      "by somebody else. To have it made anew%s:",
-                      unit->name, as_root(unit));
-        command_on_both(check, "stop");
-        command_start(check);
-    } else {
-        report_advise(report, "%s is to listen there, and is %s. Try again in a moment.",
-                      unit->name, unit->active);
-    }
-}
-
-/* What to do if nobody is at the address. */
-static void advise_absent(struct check *check)
-{
-    struct report *report = &check->report;
-
-    switch (check->unit.found) {
-    case UNIT_FOUND:
-        advise_found(check);
-        break;
-    case UNIT_NONE:
-        report_advise(report, "No .socket unit that systemd knows listens there. If the name is "
-                              "right, start the program that is to listen. The units' sockets:");
-        report_command(report, "systemctl list-sockets --all");
-        break;
-    case UNIT_UNASKED:
-        report_advise(report, "If the name is right, start what is to listen there; if that is a "
-                              ".socket unit:");
-        report_command(report, "systemctl start NAME.socket");
-        break;
-    }
-}
 
 static void advise_missing(struct check *check)
 {
@@ -136,21 +55,6 @@ static void advise_listening(struct check *check)
                                                        : "udp");
 }
 
-/* Where to look at how the service is doing. */
-static void advise_service(struct check *check)
-{
-    const char *path = check->path.resolved;
-    const char *address = path[0] == '\0' ? check->target.text : path;
-
-    if (check->unit.found == UNIT_FOUND) {
-        report_advise(&check->report, "How it is doing:");
-        command_on_both(check, "status");
-    } else if (check->target.family == AF_UNIX && !strpbrk(address, "' ")) {
-        report_advise(&check->report, "Which process it is (as root, to see those of others):");
-        report_command(&check->report, "ss --unix --all --processes 'src %s'", address);
-    }
-}
-
 static void advise_forbidden(struct check *check)
 {
     if (check->target.family != AF_UNIX) {
@@ -182,6 +86,18 @@ static void advise_unreachable(struct check *check)
     }
     report_advise(&check->report, "There is no way to that network or machine from here:");
     report_command(&check->report, "ip route");
+}
+
+static void advise_host(struct check *check)
+{
+    const char *host = strchr(check->target.text, ':') + 1;
+    int length = (int)(strrchr(host, ':') - host);
+
+    report_advise(&check->report,
+                  "Is the name right, and does this machine know whom to ask for names?");
+    if (strcspn(host, "' \\\"$`") >= (size_t)length) {
+        report_command(&check->report, "getent ahosts '%.*s'", length, host);
+    }
 }
 
 static void advise_policy(struct check *check)
@@ -263,6 +179,12 @@ void advise(struct check *check)
         break;
     case CAUSE_UNREACHABLE:
         advise_unreachable(check);
+        break;
+    case CAUSE_NAME_NOT_FOUND:
+        advise_host(check);
+        break;
+    case CAUSE_SERVICE_FAILED:
+        advise_failed(check);
         break;
     case CAUSE_REFUSED_BY_POLICY:
         advise_policy(check);

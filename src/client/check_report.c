@@ -27,8 +27,10 @@ static const struct {
     [CAUSE_BACKLOG_FULL] = {"backlog-full", STATUS_UNREACHABLE},
     [CAUSE_CONNECT_FORBIDDEN] = {"connect-forbidden", STATUS_REFUSED},
     [CAUSE_UNREACHABLE] = {"unreachable", STATUS_UNREACHABLE},
+    [CAUSE_NAME_NOT_FOUND] = {"name-not-found", STATUS_UNREACHABLE},
     [CAUSE_CONNECT_TIMEOUT] = {"connect-timeout", STATUS_UNREACHABLE},
     [CAUSE_NOT_SUPPORTED] = {"not-supported", STATUS_UNREACHABLE},
+    [CAUSE_SERVICE_FAILED] = {"service-failed", STATUS_UNREACHABLE},
     [CAUSE_REFUSED_BY_POLICY] = {"refused-by-policy", STATUS_REFUSED},
     [CAUSE_NO_ANSWER] = {"no-answer", STATUS_WRONG},
     [CAUSE_WRONG_ANSWER] = {"wrong-answer", STATUS_WRONG},
@@ -63,52 +65,16 @@ void report_deinit(struct report *report)
 static json_t *make_text(const char *format, va_list arguments)
     __attribute__((format(printf, 1, 0)));
 
-/*
- * The text as a JSON string, or NULL without memory. Bytes that a terminal would take for more than
- * a letter are replaced, and if it is no UTF-8 all that are not ASCII.
- */
+/* The text as a JSON string, or NULL without memory; see report_string(). */
 static json_t *make_text(const char *format, va_list arguments)
 {
     CLEANUP(free_pointer) char *text = NULL;
-    json_t *string;
 
     if (vasprintf(&text, format, arguments) < 0) {
         text = NULL;
         return NULL;
     }
-    for (char *c = text; *c != '\0'; c++) {
-        if ((unsigned char)*c < ' ' || *c == '\x7f') {
-            *c = '?';
-        }
-    }
-    string = json_string(text);
-    if (string) {
-        return string;
-    }
-    for (char *c = text; *c != '\0'; c++) {
-        if ((unsigned char)*c >= 0x80) {
-            *c = '?';
-        }
-    }
-    return json_string(text);
-}
-
-static json_t *make(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static json_t *make(const char *format, ...)
-{
-    va_list arguments;
-    json_t *string;
-
-    va_start(arguments, format);
-    string = make_text(format, arguments);
-    va_end(arguments);
-    return string;
-}
-
-json_t *report_string(const char *text)
-{
-    return make("%s", text);
+    return report_string(text);
 }
 
 /* How many columns the SIZE bytes at TEXT take. */
@@ -116,17 +82,25 @@ static unsigned columns(const char *text, size_t size)
 {
     unsigned count = 0;
 
-    for (size_t i = 0; i < size; i++) {
-        count += ((unsigned char)text[i] & 0xc0) != 0x80;
+    for (const char *end = text + size; text < end;) {
+        wchar_t character;
+        text += output_character(text, &character);
+        count += (unsigned)wcwidth(character);
     }
     return count;
 }
 
-/* Prints TEXT behind what takes INDENT columns; on a terminal, lines are broken between words. */
-static void print_words(const struct terminal *terminal, const char *text, unsigned indent)
+/* Prints WORDS behind what takes INDENT columns; on a terminal, lines are broken between them. */
+static void print_words(const struct terminal *terminal, const char *words, unsigned indent)
 {
+    CLEANUP(free_pointer) char *copy = strdup(words);
+    const char *text = copy;
     unsigned column = indent;
 
+    if (!copy) {
+        return;
+    }
+    output_clean(copy);
     while (*text != '\0') {
         size_t size = strcspn(text, " ");
         unsigned width = columns(text, size);
@@ -223,6 +197,19 @@ void report_advise(struct report *report, const char *format, ...)
     (void)json_array_append_new(report->advice, text);
 }
 
+/* As it is, in one line: it is to be copied. */
+static void print_command(const struct report *report, const char *text)
+{
+    const struct terminal *terminal = &report->terminal;
+    CLEANUP(free_pointer) char *command = strdup(text);
+
+    if (command) {
+        output_clean(command);
+        printf("%*s%s%s%s\n", (int)indent_of(terminal) + 2, "", colour_strong(terminal), command,
+               colour_end(terminal));
+    }
+}
+
 void report_command(struct report *report, const char *format, ...)
 {
     va_list arguments;
@@ -232,9 +219,7 @@ void report_command(struct report *report, const char *format, ...)
     text = make_text(format, arguments);
     va_end(arguments);
     if (text && !report->json) {
-        printf("%*s%s%s%s\n", (int)indent_of(&report->terminal) + 2, "",
-               colour_strong(&report->terminal), json_string_value(text),
-               colour_end(&report->terminal));
+        print_command(report, json_string_value(text));
     }
     (void)json_array_append_new(report->advice, text);
 }

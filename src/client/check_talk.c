@@ -85,6 +85,11 @@ static void report_unreached(struct check *check)
     enum cause cause = cause_of(&check->target, check->error);
     char span[OUTPUT_TEXT_MAX];
 
+    if (check->target.unresolved) {
+        report_fail(report, CAUSE_NAME_NOT_FOUND, "The name of the host in %s is not found: %s.",
+                    text, check->target.unresolved);
+        return;
+    }
     output_time(&report->terminal, (double)check->timeout_usec, span);
     if (cause == CAUSE_NOBODY_LISTENING && check->target.family == AF_UNIX) {
         report_fail(report, cause,
@@ -146,12 +151,33 @@ static uint64_t now_usec(void)
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+/* Whether systemd says that the service has failed. If so, reports that: nothing can come back. */
+static bool report_failed(struct check *check)
+{
+    struct unit *unit = &check->unit;
+    char failure[FAILURE_TEXT_MAX];
+
+    unit_look(unit);
+    if (unit->found != UNIT_FOUND || !unit_service_has_failed(unit)) {
+        return false;
+    }
+    report_fail(&check->report, CAUSE_SERVICE_FAILED,
+                "The message has not come back: %s, which systemd starts for it, has failed: %s.",
+                unit->service, unit_failure(unit, failure));
+    return true;
+}
+
 /* Says what has come instead of the echo, because of check->error. */
 static void report_unanswered(struct check *check)
 {
     struct report *report = &check->report;
+    bool is_silent =
+        check->error == ETIMEDOUT || check->error == ECONNRESET || check->error == EPIPE;
     char span[OUTPUT_TEXT_MAX];
 
+    if (is_silent && report_failed(check)) {
+        return;
+    }
     switch (check->error) {
     case EACCES:
         report_fail(report, CAUSE_REFUSED_BY_POLICY,

@@ -37,16 +37,18 @@ struct common {
     {                                                                                              \
         "help", no_argument, NULL, 'h'                                                             \
     }
-#define COMMON_SHORT "t:jw:h"
+#define COMMON_SHORT ":t:jw:h"
 
 extern const struct common common_defaults;
 
 /*
- * Takes the option OPTION, as getopt_long(3) has returned it, if it is a common one, of the
- * subcommand COMMAND. Returns -1 to go on, or the exit status if that was wrong (one line has said
- * how), or if help was asked for and shown.
+ * Takes the option OPTION, as getopt_long(3) has returned it for the letters SHORTS, if it is a
+ * common one, of the subcommand COMMAND. Options without a letter have values above 255. Returns -1
+ * to go on, or the exit status if that was wrong (one line has said how), or if help was asked for
+ * and shown.
  */
-int common_take(struct common *common, const char *command, int option, char **argv);
+int common_take(struct common *common, const char *command, int option, const char *shorts,
+                char **argv);
 
 /* Says on standard error that the command line is wrong, and returns STATUS_USAGE. */
 int usage_error(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));

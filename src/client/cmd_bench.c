@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,25 +14,16 @@
 #include "bench_measure.h"
 #include "bench_options.h"
 #include "client.h"
+#include "interrupt.h"
 #include "output.h"
 #include "util.h"
-
-/* Set by the first SIGINT; the second one ends the program. */
-static atomic_bool interrupted;
-
-static void on_interrupt(int signal_number)
-{
-    (void)signal_number;
-    atomic_store(&interrupted, true);
-}
 
 /* Ctrl-C ends the run and not the program, once; and there are as many descriptors as may be. */
 static void prepare_process(void)
 {
-    const struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
     struct rlimit limit;
 
-    (void)sigaction(SIGINT, &action, NULL);
+    interrupt_catch(SIGINT);
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
         limit.rlim_cur = limit.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &limit);
@@ -152,7 +142,7 @@ static int run_bench(const struct bench_options *options, struct target *targets
         .rounds = (unsigned)options->rounds,
         .threads = (unsigned)options->threads,
         .busy_poll = options->busy_poll,
-        .stop = &interrupted,
+        .stop = &interrupt_flag,
     };
     struct picture pictures[2] = {
         {.path = options->svg, .write = bench_write_svg},

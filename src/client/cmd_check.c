@@ -2,14 +2,13 @@
 
 /* uds-echo check: the doctor. See check.h for its parts. */
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "check.h"
 #include "client.h"
-
-static const struct option options[] = {COMMON_OPTIONS, {0}};
 
 static bool walk_and_talk(struct check *check)
 {
@@ -49,14 +48,27 @@ static void print_end(const struct check *check)
            was_started(check) ? " with the start of the service" : "");
 }
 
+/* How the service is, null if that was not looked at. */
+static json_t *service_json(const struct unit *unit)
+{
+    if (unit->service_active[0] == '\0') {
+        return json_null();
+    }
+    return json_pack("{ss, ss, so}", "state", unit->service_active, "result", unit->service_result,
+                     "exit_status",
+                     unit->service_code == CLD_EXITED ? json_integer(unit->service_status)
+                                                      : json_null());
+}
+
 static json_t *unit_json(const struct unit *unit)
 {
     if (unit->found != UNIT_FOUND) {
         return json_null();
     }
-    return json_pack("{ss, ss, ss, ss, ss?}", "name", unit->name, "manager",
+    return json_pack("{ss, ss, ss, ss, ss?, so}", "name", unit->name, "manager",
                      unit->user ? "user" : "system", "state", unit->active, "sub_state", unit->sub,
-                     "service", unit->service[0] == '\0' ? NULL : unit->service);
+                     "service", unit->service[0] == '\0' ? NULL : unit->service, "service_state",
+                     service_json(unit));
 }
 
 /* The lines of advice as one text, null if there are none. */
@@ -108,14 +120,15 @@ static int run(struct check *check)
 
 int cmd_check(int argc, char **argv)
 {
+    static const struct option options[] = {COMMON_OPTIONS, {0}};
     struct common common = common_defaults;
     struct check check = {0};
     int option;
     int status;
 
     opterr = 0;
-    while ((option = getopt_long(argc, argv, ":" COMMON_SHORT, options, NULL)) >= 0) {
-        status = common_take(&common, argv[0], option, argv);
+    while ((option = getopt_long(argc, argv, COMMON_SHORT, options, NULL)) >= 0) {
+        status = common_take(&common, argv[0], option, COMMON_SHORT, argv);
         if (status >= 0) {
             return status;
         }

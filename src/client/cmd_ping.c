@@ -12,55 +12,24 @@
 #include <time.h>
 
 #include "client.h"
-#include "histogram.h"
-#include "output.h"
-#include "session.h"
+#include "interrupt.h"
+#include "ping.h"
 #include "timespan.h"
 #include "unit.h"
 #include "util.h"
 #include "wait.h"
 
-enum { SIZE_MIN = 16, SIZE_MAX_BYTES = 16 * 1024 * 1024, SIZE_USUAL = 64 };
-
-static volatile sig_atomic_t interrupted;
-
-struct ping {
-    struct common common;
-    struct target target;
-    char *name; /* the target's, fit for a terminal */
-    struct terminal terminal;
-    uint64_t count; /* UINT64_MAX: until Ctrl-C */
-    uint64_t interval_usec;
-    uint64_t size;
-    bool quiet;
-    bool reconnect;
-
-    struct session session;
-    char *message;
-    struct histogram times;  /* nanoseconds, without that of the activation */
-    uint64_t activated_nsec; /* 0: the service was not started by this */
-    bool activates;          /* the next reply comes from a service that has to be started */
-    uint64_t sent;
-    uint64_t checked;
-    uint64_t wrong;
-    uint64_t lost;
-    uint64_t reconnects;
+enum {
+    SIZE_MIN = 16,
+    SIZE_MAX_BYTES = 16 * 1024 * 1024,
+    SIZE_USUAL = 64,
+    PAUSE_USEC_MIN =
+        5 * 1000, /* before a new connection, twice as long each time that it is in vain */
+    PAUSE_USEC_MAX = 100 * 1000,
 };
 
-static void on_interrupt(int number)
-{
-    (void)number;
-    interrupted = 1;
-}
-
-/* No SA_RESTART: what waits is to wake up. */
-static void catch_interrupts(void)
-{
-    const struct sigaction action = {.sa_handler = on_interrupt};
-
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGTERM, &action, NULL);
-}
+#define SHORTS COMMON_SHORT "c:i:s:q"
+enum { OPTION_RECONNECT = 256 };
 
 /* Each message is another one: its number, then bytes that depend on it. */
 static void fill_message(struct ping *ping, uint64_t number)
@@ -69,25 +38,6 @@ static void fill_message(struct ping *ping, uint64_t number)
     for (size_t i = sizeof(number); i < ping->size; i++) {
         ping->message[i] = (char)(number * 31 + i);
     }
-}
-
-static void tell_reply(const struct ping *ping, uint64_t number, uint64_t nsec, bool activated)
-{
-    char size[OUTPUT_TEXT_MAX];
-    char time[OUTPUT_TEXT_MAX];
-
-    if (ping->quiet || ping->common.json) {
-        return;
-    }
-    output_time(&ping->terminal, (double)nsec / 1000, time);
-    printf("%s: seq=%" PRIu64 " ", output_size((double)ping->size, size), number);
-    if (activated) {
-        printf("%sactivated in %s%s\n", colour_strong(&ping->terminal), time,
-               colour_end(&ping->terminal));
-    } else {
-        printf("time=%s\n", time);
-    }
-    (void)fflush(stdout);
 }
 
 /* One message there and back. Returns 0 or a negative errno of session_exchange(). */
@@ -107,13 +57,14 @@ static int ping_once(struct ping *ping)
     }
     nsec = wait_now_nsec() - start;
     ping->activates = false;
+    ping->pause_usec = 0;
     ping->checked++;
     if (activated) {
         ping->activated_nsec = nsec;
     } else {
         histogram_record(&ping->times, nsec);
     }
-    tell_reply(ping, number, nsec, activated);
+    ping_tell_reply(ping, number, nsec, activated);
     return 0;
 }
 
@@ -124,149 +75,76 @@ static int ping_open(struct ping *ping)
     return session_open(&ping->session, &ping->target, ping->common.timeout_usec);
 }
 
-/* Tries to connect anew until the time for an answer is over. Returns 0 or a negative errno. */
+/* Sleeps, unless there was a signal. */
+static void sleep_for(uint64_t usec)
+{
+    const struct timespec pause = {
+        .tv_sec = (time_t)(usec / 1000000),
+        .tv_nsec = (long)(usec % 1000000) * 1000,
+    };
+
+    if (!interrupt_came()) {
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
+/*
+ * Tries to connect anew until the time for an answer is over. A service that closes each connection
+ * at once is not worn out by that. Returns 0 or a negative errno.
+ */
 static int ping_reconnect(struct ping *ping)
 {
-    const struct timespec pause = {.tv_nsec = 10000000};
     uint64_t deadline = wait_deadline(ping->common.timeout_usec);
     int r;
 
     session_close(&ping->session);
-    while ((r = ping_open(ping)) < 0 && !interrupted && wait_now() < deadline) {
-        (void)nanosleep(&pause, NULL);
-    }
+    do {
+        ping->pause_usec = ping->pause_usec == 0                   ? PAUSE_USEC_MIN
+                           : ping->pause_usec * 2 < PAUSE_USEC_MAX ? ping->pause_usec * 2
+                                                                   : PAUSE_USEC_MAX;
+        sleep_for(ping->pause_usec);
+        r = ping_open(ping);
+    } while (r < 0 && !interrupt_came() && wait_now() < deadline);
     ping->reconnects += r == 0;
     return r;
-}
-
-/* Says what became of a message that did not come back. */
-static void tell_failure(struct ping *ping, int r)
-{
-    const char *text = ping->target.text;
-
-    if (r == -EBADMSG) {
-        ping->wrong++;
-        complain("%s: message %" PRIu64 " came back changed.", text, ping->sent);
-        return;
-    }
-    ping->lost++;
-    if (r == -ETIMEDOUT) {
-        complain("%s: message %" PRIu64 " did not come back in time.", text, ping->sent);
-    } else if (r == -ECONNRESET || r == -EPIPE) {
-        complain("%s: the service closed the connection before message %" PRIu64 " came back.",
-                 text, ping->sent);
-    } else {
-        complain("%s: message %" PRIu64 ": %s.", text, ping->sent, strerror(-r));
-    }
-}
-
-static void print_times(const struct ping *ping)
-{
-    const struct histogram *times = &ping->times;
-    const double values[] = {
-        (double)times->min,
-        (double)histogram_percentile(times, 50),
-        (double)histogram_percentile(times, 99),
-        (double)times->max,
-        histogram_deviation(times),
-    };
-    static const char *const names[] = {"min", "p50", "p99", "max", "stddev"};
-    char text[OUTPUT_TEXT_MAX];
-
-    for (size_t i = 0; i < ELEMENTS(values); i++) {
-        printf("%s%s %s", i == 0 ? "" : ", ", names[i],
-               output_time(&ping->terminal, values[i] / 1000, text));
-    }
-    printf("\n");
-}
-
-static void print_summary(const struct ping *ping)
-{
-    char text[OUTPUT_TEXT_MAX];
-
-    printf("%s%s%s (%s): %" PRIu64 " sent, %" PRIu64 " checked", colour_strong(&ping->terminal),
-           ping->name, colour_end(&ping->terminal), target_type_name(ping->target.type), ping->sent,
-           ping->checked);
-    if (ping->wrong > 0) {
-        printf(", %s%" PRIu64 " wrong%s", colour_bad(&ping->terminal), ping->wrong,
-               colour_end(&ping->terminal));
-    }
-    if (ping->lost > 0) {
-        printf(", %s%" PRIu64 " lost%s", colour_bad(&ping->terminal), ping->lost,
-               colour_end(&ping->terminal));
-    }
-    if (ping->reconnects > 0) {
-        printf(", connected anew %" PRIu64 " time%s", ping->reconnects,
-               ping->reconnects == 1 ? "" : "s");
-    }
-    printf("\n");
-    if (ping->activated_nsec > 0) {
-        printf("activated in %s\n",
-               output_time(&ping->terminal, (double)ping->activated_nsec / 1000, text));
-    }
-    if (ping->times.count > 0) {
-        print_times(ping);
-    }
-}
-
-static bool print_json(const struct ping *ping)
-{
-    const struct histogram *times = &ping->times;
-    json_t *object =
-        json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "socket",
-                  report_string(ping->target.text), "type", target_type_name(ping->target.type),
-                  "size", (json_int_t)ping->size, "sent", (json_int_t)ping->sent, "checked",
-                  (json_int_t)ping->checked, "wrong", (json_int_t)ping->wrong, "lost",
-                  (json_int_t)ping->lost, "reconnects", (json_int_t)ping->reconnects);
-
-    json_object_set_new(object, "activated_ns",
-                        ping->activated_nsec > 0 ? json_integer((json_int_t)ping->activated_nsec)
-                                                 : json_null());
-    json_object_set_new(object, "time_ns",
-                        times->count == 0
-                            ? json_null()
-                            : json_pack("{s:I, s:I, s:I, s:I, s:f}", "min", (json_int_t)times->min,
-                                        "p50", (json_int_t)histogram_percentile(times, 50), "p99",
-                                        (json_int_t)histogram_percentile(times, 99), "max",
-                                        (json_int_t)times->max, "stddev",
-                                        histogram_deviation(times)));
-    return output_json(object);
 }
 
 /* Waits until the next message is due. The interval is counted from START, so that it does not
  * drift. */
 static void ping_pause(const struct ping *ping, uint64_t start)
 {
-    uint64_t due = start + ping->sent * ping->interval_usec;
     uint64_t now = wait_now();
+    uint64_t due;
 
+    if (__builtin_mul_overflow(ping->sent, ping->interval_usec, &due) ||
+        __builtin_add_overflow(start, due, &due)) {
+        due = UINT64_MAX;
+    }
     if (ping->interval_usec > 0 && due > now) {
-        const struct timespec pause = {
-            .tv_sec = (time_t)((due - now) / 1000000),
-            .tv_nsec = (long)((due - now) % 1000000) * 1000,
-        };
-        (void)nanosleep(&pause, NULL);
+        sleep_for(due - now);
     }
 }
 
-/* Sends messages until all have been sent, Ctrl-C, or the end of the connection. Returns 0, or the
- * negative errno that ended it. */
+/*
+ * Sends messages until all have been sent, Ctrl-C, or the end of the connection. Returns 0, or the
+ * negative errno that ended it: -EINTR by Ctrl-C while there was something to wait for.
+ */
 static int ping_all(struct ping *ping)
 {
     uint64_t start = wait_now();
     int r = 0;
 
-    while (ping->sent < ping->count && !interrupted && !ferror(stdout)) {
+    while (ping->sent < ping->count && !interrupt_came() && !ferror(stdout)) {
         r = ping_once(ping);
-        if (r == -EINTR) {
-            ping->sent--; /* nobody waits for it any more */
-            return 0;
+        if (r == -EINTR || r == -EMSGSIZE) {
+            ping->sent--; /* nobody waits for it any more, or it never was on its way */
+            return r;
         }
         if (r == -EACCES) {
             return r;
         }
         if (r < 0) {
-            tell_failure(ping, r);
+            ping_tell_failure(ping, r);
             /* What comes late must not be taken for the next reply, so there is a new connection.
              */
             if (!ping->reconnect && ping->target.type != SOCK_DGRAM) {
@@ -288,20 +166,20 @@ static int ping_run(struct ping *ping)
 {
     int r = ping_open(ping);
 
-    if (r < 0) {
+    if (r < 0 && r != -EINTR) {
         return target_fail(&ping->common, &ping->target, r);
     }
-    if (!ping->quiet && !ping->common.json) {
-        char size[OUTPUT_TEXT_MAX];
-        printf("%s (%s), %s a message\n", ping->name, target_type_name(ping->target.type),
-               output_size((double)ping->size, size));
-        (void)fflush(stdout);
+    if (r == 0) {
+        ping_tell_begin(ping);
+        r = ping_all(ping);
     }
-    r = ping_all(ping);
     session_close(&ping->session);
+    if (r == -EINTR || (r < 0 && interrupt_came())) {
+        r = 0;
+    }
     if (r == -EACCES && ping->checked == 0) {
         if (ping->common.json) {
-            (void)print_json(ping);
+            (void)ping_print_json(ping);
         }
         return policy_complain(&ping->target);
     }
@@ -309,9 +187,9 @@ static int ping_run(struct ping *ping)
         (void)target_complain(&ping->target, r);
     }
     if (ping->common.json) {
-        (void)print_json(ping);
+        (void)ping_print_json(ping);
     } else {
-        print_summary(ping);
+        ping_print_summary(ping);
     }
     return r == 0 && ping->wrong + ping->lost == 0 ? STATUS_OK : STATUS_WRONG;
 }
@@ -325,13 +203,13 @@ static int ping_options(struct ping *ping, int argc, char **argv)
         {"interval", required_argument, NULL, 'i'},
         {"size", required_argument, NULL, 's'},
         {"quiet", no_argument, NULL, 'q'},
-        {"reconnect", no_argument, NULL, 'r'},
+        {"reconnect", no_argument, NULL, OPTION_RECONNECT},
         {NULL, 0, NULL, 0},
     };
     int option;
     int r;
 
-    while ((option = getopt_long(argc, argv, ":" COMMON_SHORT "c:i:s:q", known, NULL)) >= 0) {
+    while ((option = getopt_long(argc, argv, SHORTS, known, NULL)) >= 0) {
         switch (option) {
         case 'c':
             if (!read_number(optarg, 1, UINT64_MAX - 1, &ping->count)) {
@@ -354,11 +232,11 @@ static int ping_options(struct ping *ping, int argc, char **argv)
         case 'q':
             ping->quiet = true;
             break;
-        case 'r':
+        case OPTION_RECONNECT:
             ping->reconnect = true;
             break;
         default:
-            r = common_take(&ping->common, "ping", option, argv);
+            r = common_take(&ping->common, "ping", option, SHORTS, argv);
             if (r >= 0) {
                 return r;
             }
@@ -395,7 +273,8 @@ int cmd_ping(int argc, char **argv)
     }
     output_clean(ping.name);
     terminal_look(&ping.terminal);
-    catch_interrupts();
+    interrupt_catch(SIGINT);
+    interrupt_catch(SIGTERM);
     status = ping_run(&ping);
     free(ping.message);
     free(ping.name);

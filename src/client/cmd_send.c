@@ -183,8 +183,8 @@ int cmd_send(int argc, char **argv)
     int option;
     int status;
 
-    while ((option = getopt_long(argc, argv, ":" COMMON_SHORT, known, NULL)) >= 0) {
-        status = common_take(&send.common, "send", option, argv);
+    while ((option = getopt_long(argc, argv, COMMON_SHORT, known, NULL)) >= 0) {
+        status = common_take(&send.common, "send", option, COMMON_SHORT, argv);
         if (status >= 0) {
             return status;
         }

@@ -25,14 +25,15 @@ static const struct {
     const char *key;
     const char *label;
     const char *json;
+    bool number; /* and not a name that may consist of digits */
 } lines[] = {
-    {"UID", "User", "uid"},
-    {"GID", "Group", "gid"},
-    {"GROUPS", "Groups", "groups"},
-    {"PID", "Process", "pid"},
-    {"UNIT", "Unit", "unit"},
-    {"LABEL", "Label", "label"},
-    {"VERDICT", "Verdict", "verdict"},
+    {"UID", "User", "uid", true},
+    {"GID", "Group", "gid", true},
+    {"GROUPS", "Groups", "groups", false},
+    {"PID", "Process", "pid", true},
+    {"UNIT", "Unit", "unit", false},
+    {"LABEL", "Label", "label", false},
+    {"VERDICT", "Verdict", "verdict", false},
 };
 
 static const char *user_name(uint64_t id)
@@ -105,8 +106,8 @@ static bool find_value(const char *answer, size_t i, char *value, size_t size)
 
 static json_t *named(uint64_t id, const char *name)
 {
-    return name ? json_pack("{s:I, s:s}", "id", (json_int_t)id, "name", name)
-                : json_pack("{s:I, s:n}", "id", (json_int_t)id, "name");
+    return json_pack("{s:I, s:o}", "id", (json_int_t)id, "name",
+                     name ? report_string(name) : json_null());
 }
 
 /* "4,20,33" as an array. */
@@ -131,12 +132,12 @@ static json_t *value_to_json(size_t i, char *value)
     if (strcmp(lines[i].key, "GROUPS") == 0) {
         return groups_to_json(value);
     }
-    if (read_number(value, 0, UINT32_MAX, &id)) {
-        return strcmp(lines[i].key, "UID") == 0   ? named(id, user_name(id))
-               : strcmp(lines[i].key, "GID") == 0 ? named(id, group_name(id))
-                                                  : json_integer((json_int_t)id);
+    if (!lines[i].number || !read_number(value, 0, UINT32_MAX, &id)) {
+        return report_string(value);
     }
-    return report_string(value);
+    return strcmp(lines[i].key, "UID") == 0   ? named(id, user_name(id))
+           : strcmp(lines[i].key, "GID") == 0 ? named(id, group_name(id))
+                                              : json_integer((json_int_t)id);
 }
 
 static bool print_json(const struct target *target, const char *answer, char *value, size_t size)
@@ -247,8 +248,8 @@ int cmd_whoami(int argc, char **argv)
     int option;
     int r;
 
-    while ((option = getopt_long(argc, argv, ":" COMMON_SHORT, known, NULL)) >= 0) {
-        r = common_take(&common, "whoami", option, argv);
+    while ((option = getopt_long(argc, argv, COMMON_SHORT, known, NULL)) >= 0) {
+        r = common_take(&common, "whoami", option, COMMON_SHORT, argv);
         if (r >= 0) {
             return r;
         }

@@ -96,7 +96,28 @@ bool read_size(const char *text, uint64_t min, uint64_t max, uint64_t *ret)
     return true;
 }
 
-int common_take(struct common *common, const char *command, int option, char **argv)
+/* Says what is wrong with an option that getopt_long(3), which was given SHORTS, has not taken. */
+static int option_error(const char *command, int option, const char *shorts, char **argv)
+{
+    const char *argument = argv[optind - 1];
+    /* Of several letters behind one dash, ARGUMENT may be the one before all of them. */
+    bool is_long = optopt == 0 || optopt > UINT8_MAX || (optopt != ':' && strchr(shorts, optopt));
+
+    if (option == ':' && strncmp(argument, "--", 2) == 0) {
+        return usage_error(command, "Option %s needs a value", argument);
+    }
+    if (option == ':') {
+        return usage_error(command, "Option -%c needs a value", optopt);
+    }
+    if (!is_long) {
+        return usage_error(command, "Option -%c is not known", optopt);
+    }
+    return usage_error(command, "Option %s %s", argument,
+                       optopt == 0 ? "is not known, or stands for several" : "takes no value");
+}
+
+int common_take(struct common *common, const char *command, int option, const char *shorts,
+                char **argv)
 {
     switch (option) {
     case 't':
@@ -116,10 +137,8 @@ int common_take(struct common *common, const char *command, int option, char **a
         return -1;
     case 'h':
         return manual_show(command) ? STATUS_OK : STATUS_USAGE;
-    case ':':
-        return usage_error(command, "Option %s needs a value", argv[optind - 1]);
     default:
-        return usage_error(command, "Option %s is not known, or takes no value", argv[optind - 1]);
+        return option_error(command, option, shorts, argv);
     }
 }
 
@@ -152,7 +171,7 @@ int target_complain(const struct target *target, int r)
         complain("%s: what came back is not what was sent.", text);
         return STATUS_WRONG;
     case EMSGSIZE:
-        complain("%s: the message is larger than this kind of socket takes.", text);
+        complain("%s: the message is longer than this socket takes.", text);
         return STATUS_WRONG;
     case ETIMEDOUT:
         complain("%s: no answer in time; uds-echo check %s says more.", text, text);
@@ -165,8 +184,8 @@ int target_complain(const struct target *target, int r)
         complain("%s is a socket of another type; uds-echo check %s says more.", text, text);
         return STATUS_UNREACHABLE;
     default:
-        complain("%s cannot be reached: %s; uds-echo check %s says more.", text, strerror(-r),
-                 text);
+        complain("%s cannot be reached: %s; uds-echo check %s says more.", text,
+                 target_error(target, r), text);
         return STATUS_UNREACHABLE;
     }
 }
@@ -182,7 +201,7 @@ int target_fail(const struct common *common, const struct target *target, int r)
 {
     if (common->json) {
         (void)output_json(json_pack("{s:o, s:s}", "socket", report_string(target->text), "error",
-                                    strerror(-r))); // NOLINT(concurrency-mt-unsafe): one thread
+                                    target_error(target, r)));
     }
     return target_complain(target, r);
 }

@@ -11,19 +11,23 @@
 #include <wctype.h>
 
 #include "client.h"
+#include "text.h"
+#include "util.h"
 
-enum { WIDTH_USUAL = 80, WIDTH_MAX = 1000 };
+enum { WIDTH_USUAL = 80, WIDTH_MIN = 20, WIDTH_MAX = 1000 };
 
 static unsigned find_width(void)
 {
     const char *columns = getenv("COLUMNS"); // NOLINT(concurrency-mt-unsafe): before any thread
     struct winsize size;
-    uint64_t width;
+    uint64_t width = WIDTH_USUAL;
 
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
-        return size.ws_col;
+        width = size.ws_col;
+    } else if (columns && !read_number(columns, 1, UINT64_MAX, &width)) {
+        width = WIDTH_USUAL;
     }
-    return columns && read_number(columns, 1, WIDTH_MAX, &width) ? (unsigned)width : WIDTH_USUAL;
+    return width < WIDTH_MIN ? WIDTH_MIN : width > WIDTH_MAX ? WIDTH_MAX : (unsigned)width;
 }
 
 void terminal_look(struct terminal *terminal)
@@ -113,24 +117,76 @@ const char *output_count(double count, char text[static OUTPUT_TEXT_MAX])
                             : three_digits(count / 1000000, " M", text);
 }
 
+/* wchar_t is Unicode (__STDC_ISO_10646__); wcwidth(3) knows what this locale can show. */
+size_t output_character(const char *text, wchar_t *ret)
+{
+    mbstate_t state = {0};
+    size_t left = strlen(text);
+    size_t length = mbrtowc(ret, text, left, &state);
+
+    if (length == 0 || length > left) {
+        *ret = L'?';
+        return 1;
+    }
+    if (!text_is_plain((uint32_t)*ret) || !iswprint((wint_t)*ret) || wcwidth(*ret) < 0) {
+        *ret = L'?';
+    }
+    return length;
+}
+
 void output_clean(char *text)
 {
+    char *to = text;
+
     while (*text != '\0') {
-        mbstate_t state = {0};
         wchar_t character;
-        size_t length = mbrtowc(&character, text, strlen(text), &state);
-        bool valid = length > 0 && length <= strlen(text);
-        if (!valid || !iswprint((wint_t)character)) {
-            memset(text, '?', valid ? length : 1);
+        size_t length = output_character(text, &character);
+        if (character == L'?') {
+            *to++ = '?';
+        } else {
+            memmove(to, text, length);
+            to += length;
         }
-        text += valid ? length : 1;
+        text += length;
     }
+    *to = '\0';
+}
+
+json_t *report_string(const char *text)
+{
+    CLEANUP(free_pointer) char *copy = strdup(text);
+
+    if (!copy) {
+        return NULL;
+    }
+    text_clean(copy);
+    return json_string(copy);
+}
+
+/* Whether all of TEXT may be shown as it is. */
+static bool is_plain(const char *text)
+{
+    size_t length = 1;
+
+    while (*text != '\0' && length > 0) {
+        length = text_plain_length(text);
+        text += length;
+    }
+    return *text == '\0';
 }
 
 bool output_json(json_t *object)
 {
-    bool written = object && json_dumpf(object, stdout, JSON_COMPACT) == 0 && putchar('\n') != EOF;
+    char *text = json_dumps(object, JSON_COMPACT);
+    bool written;
 
+    /* What a service has said is passed on, but does not steer a terminal. */
+    if (text && !is_plain(text)) {
+        free(text);
+        text = json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII);
+    }
+    written = text && printf("%s\n", text) > 0;
+    free(text);
     json_decref(object);
     return written;
 }

@@ -8,12 +8,13 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <wchar.h>
 
 struct terminal {
     bool is_terminal; /* standard output is one: progress may be shown */
     bool colours;     /* and NO_COLOR is not set, and TERM is not dumb */
     bool utf8;        /* the locale's character set is UTF-8 */
-    unsigned width;   /* columns; 80 where it is not known */
+    unsigned width;   /* columns, from 20 to 1000; 80 where it is not known */
 };
 
 /* Looks at standard output and the environment; setlocale(3) was called. */
@@ -39,12 +40,15 @@ const char *output_size(double bytes, char text[static OUTPUT_TEXT_MAX]);
 const char *output_count(double count, char text[static OUTPUT_TEXT_MAX]);
 
 /*
- * Replaces in TEXT, which comes from outside, what a terminal would take for more than a letter:
- * control characters, and what is no character of the locale.
+ * The character at TEXT, which is in the locale's character set, into *RET: L'?' for what may not
+ * be shown (text_is_plain()) or is none. Returns how many bytes it has.
  */
+size_t output_character(const char *text, wchar_t *ret);
+
+/* Replaces in TEXT, which comes from outside, whatever may not be shown. For people. */
 void output_clean(char *text);
 
-/* TEXT as JSON has to have it; what is no text in it is replaced. NULL without memory. */
+/* The same for programs, in UTF-8 whatever the locale is. NULL without memory. */
 json_t *report_string(const char *text);
 
 /* A line with the object, which it frees, on standard output. Returns whether that worked. */

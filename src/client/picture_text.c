@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "text.h"
+
 void picture_print(FILE *file, const char *format, ...)
 {
     va_list arguments;
@@ -21,43 +23,10 @@ void picture_print(FILE *file, const char *format, ...)
 
 /* --- Text. ----------------------------------------------------------------------------------- */
 
-/* Controls, marks that turn the direction of writing, and what XML 1.0 has no place for. */
-static bool is_printable(uint32_t character)
-{
-    return character >= 0x20 && (character < 0x7f || character > 0x9f) &&
-           (character < 0xd800 || character > 0xdfff) && (character & 0xfffe) != 0xfffe &&
-           (character < 0x200b || character > 0x200f) &&
-           (character < 0x2028 || character > 0x202e) &&
-           (character < 0x2066 || character > 0x2069) && character != 0xfeff &&
-           character <= 0x10ffff;
-}
-
-/* How many bytes the character at TEXT has; 0 if it is not one that can be shown. */
-static size_t character_length(const char *text)
-{
-    static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-    unsigned char first = (unsigned char)text[0];
-    size_t length = first < 0x80   ? 1
-                    : first < 0xc0 ? 0
-                    : first < 0xe0 ? 2
-                    : first < 0xf0 ? 3
-                    : first < 0xf8 ? 4
-                                   : 0;
-    uint32_t character = length == 1 ? first : first & (0x7fU >> length);
-
-    for (size_t i = 1; i < length; i++) {
-        if (((unsigned char)text[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-        character = character << 6 | ((unsigned char)text[i] & 0x3f);
-    }
-    return length > 0 && character >= smallest[length] && is_printable(character) ? length : 0;
-}
-
 /* Writes the character at TEXT, or its first byte as an escape. Returns how many bytes that was. */
 static size_t put_character(FILE *file, const char *text)
 {
-    size_t length = character_length(text);
+    size_t length = text_plain_length(text);
 
     if (length == 0) {
         picture_print(file, "\\x%02x", (unsigned char)text[0]);
@@ -87,7 +56,7 @@ static size_t count_characters(const char *text)
     size_t count = 0;
 
     for (size_t length; *text != '\0'; text += length > 0 ? length : 1) {
-        length = character_length(text);
+        length = text_plain_length(text);
         count += length > 0 ? 1 : strlen("\\xff");
     }
     return count;
@@ -100,7 +69,7 @@ void picture_escape(FILE *file, const char *text, size_t max)
     bool left_out = false;
 
     while (*text != '\0') {
-        size_t length = character_length(text);
+        size_t length = text_plain_length(text);
         bool shown = max == 0 || all <= max || at < max / 2 || at >= all - max / 2;
         if (shown) {
             (void)put_character(file, text);
@@ -159,6 +128,11 @@ const char *picture_load(const struct bench_point *point, char text[static PICTU
     char rate[OUTPUT_TEXT_MAX];
     size_t length;
 
+    if (point->connect) {
+        snprintf(text, PICTURE_LOAD_MAX, "%u connection%s at a time, each for one message",
+                 point->connections, point->connections == 1 ? "" : "s");
+        return text;
+    }
     snprintf(text, PICTURE_LOAD_MAX, "%u connection%s, %u in flight%s", point->connections,
              point->connections == 1 ? "" : "s", point->window,
              point->connections == 1 ? "" : " each");

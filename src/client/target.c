@@ -14,6 +14,7 @@
 #include <sys/un.h>
 
 #include "client.h"
+#include "interrupt.h"
 #include "timespan.h"
 #include "util.h"
 #include "wait.h"
@@ -67,16 +68,19 @@ static int parse_unix(const char *text, struct target *target,
 static int parse_internet(const char *text, int type, struct target *target,
                           char reason[static TARGET_REASON_MAX])
 {
-    const struct addrinfo hints = {.ai_socktype = type, .ai_flags = AI_ADDRCONFIG};
     const char *colon = strrchr(text, ':');
     bool brackets = text[0] == '[' && colon && colon > text && colon[-1] == ']';
+    const struct addrinfo hints = {
+        .ai_socktype = type,
+        .ai_flags = brackets ? AI_NUMERICHOST : AI_ADDRCONFIG,
+    };
     struct addrinfo *found;
     char host[NI_MAXHOST];
     uint64_t port;
     size_t length;
     int r;
 
-    if (!colon || colon == text || colon[1] == '\0') {
+    if (!colon || colon == text || colon[1] == '\0' || (text[0] == '[' && !brackets)) {
         snprintf(reason, TARGET_REASON_MAX, "is not HOST:PORT behind the first colon");
         return -EINVAL;
     }
@@ -86,15 +90,24 @@ static int parse_internet(const char *text, int type, struct target *target,
         return -EINVAL;
     }
     length = (size_t)(colon - text) - (brackets ? 2 : 0);
+    if (length >= sizeof(host)) {
+        snprintf(reason, TARGET_REASON_MAX, "has a host's name that is too long");
+        return -ENAMETOOLONG;
+    }
     snprintf(host, sizeof(host), "%.*s", (int)length, text + (brackets ? 1 : 0));
+    target->type = type;
     r = getaddrinfo(host, colon + 1, &hints, &found);
+    if (r == EAI_SERVICE || (r != 0 && brackets)) {
+        snprintf(reason, TARGET_REASON_MAX, "has %s",
+                 r == EAI_SERVICE ? "a port that is neither a number nor the name of one"
+                                  : "brackets with no IPv6 address in them");
+        return -EINVAL;
+    }
     if (r != 0) {
-        snprintf(reason, TARGET_REASON_MAX, "is not found: %s",
-                 r == EAI_SYSTEM ? strerror(errno) : gai_strerror(r));
-        return -EHOSTUNREACH;
+        target->unresolved = r == EAI_SYSTEM ? strerrordesc_np(errno) : gai_strerror(r);
+        return 0;
     }
     target->family = found->ai_family;
-    target->type = type;
     target->size = found->ai_addrlen;
     memcpy(&target->address, found->ai_addr, found->ai_addrlen);
     freeaddrinfo(found);
@@ -165,24 +178,40 @@ static int await_connection(int fd, uint64_t timeout_usec)
 }
 
 /*
- * Connects FD. On a Unix socket a full backlog does not make a socket that does not block wait
- * (EAGAIN, unix(7)); one that blocks waits as long as SO_SNDTIMEO says.
+ * Connects the Unix socket FD. A full backlog does not make a socket that does not block wait
+ * (EAGAIN, unix(7)); one that blocks waits as long as SO_SNDTIMEO says. With that a SIGSTOP and
+ * SIGCONT end it (EINTR, signal(7)), too: then it goes on with the time that is left.
  */
+static int connect_patiently(int fd, const struct target *target, uint64_t deadline)
+{
+    const struct timeval forever = {0};
+    int r = -EINTR;
+
+    while (r == -EINTR && !interrupt_came()) {
+        uint64_t now = wait_now();
+        uint64_t left = deadline == TIMESPAN_INFINITY ? 0 : deadline - now;
+        const struct timeval patience = {
+            .tv_sec = (time_t)(left / 1000000),
+            .tv_usec = (suseconds_t)(left % 1000000),
+        };
+
+        if (now >= deadline) {
+            return -ETIMEDOUT;
+        }
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+        r = connect(fd, (const struct sockaddr *)&target->address, target->size) < 0 ? -errno : 0;
+    }
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &forever, sizeof(forever));
+    return r == -EAGAIN ? -ETIMEDOUT : r;
+}
+
 static int connect_within(int fd, const struct target *target, uint64_t timeout_usec)
 {
-    const struct timeval patience = {
-        .tv_sec = timeout_usec == TIMESPAN_INFINITY ? 0 : (time_t)(timeout_usec / 1000000),
-        .tv_usec = timeout_usec == TIMESPAN_INFINITY ? 0 : (suseconds_t)(timeout_usec % 1000000),
-    };
-    const struct timeval forever = {0};
     int flags = fcntl(fd, F_GETFL);
     int r;
 
     if (target->family == AF_UNIX) {
-        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-        r = connect(fd, (const struct sockaddr *)&target->address, target->size) < 0 ? -errno : 0;
-        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &forever, sizeof(forever));
-        return r == -EAGAIN ? -ETIMEDOUT : r;
+        return connect_patiently(fd, target, wait_deadline(timeout_usec));
     }
     (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
     r = connect(fd, (const struct sockaddr *)&target->address, target->size) < 0 ? -errno : 0;
@@ -193,10 +222,35 @@ static int connect_within(int fd, const struct target *target, uint64_t timeout_
     return r;
 }
 
+static void send_at_once(const struct target *target, int fd, int type)
+{
+    const int on = 1;
+
+    if (type == SOCK_STREAM && (target->family == AF_INET || target->family == AF_INET6)) {
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    }
+}
+
+int target_begin(const struct target *target, bool *connecting)
+{
+    int fd = socket(target->family, target->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int r = fd < 0 ? -errno : 0;
+
+    if (r == 0 && connect(fd, (const struct sockaddr *)&target->address, target->size) < 0) {
+        r = -errno;
+    }
+    *connecting = r == -EINPROGRESS;
+    if (r < 0 && !*connecting) {
+        fd_close(&fd);
+        return r;
+    }
+    send_at_once(target, fd, target->type);
+    return fd;
+}
+
 static int connect_as(const struct target *target, int type, uint64_t timeout_usec)
 {
     const struct sockaddr_un any = {.sun_family = AF_UNIX};
-    const int on = 1;
     int fd = socket(target->family, type | SOCK_CLOEXEC, 0);
     int r = fd < 0 ? -errno : 0;
 
@@ -211,9 +265,7 @@ static int connect_as(const struct target *target, int type, uint64_t timeout_us
         fd_close(&fd);
         return r;
     }
-    if (type == SOCK_STREAM && (target->family == AF_INET || target->family == AF_INET6)) {
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    }
+    send_at_once(target, fd, type);
     return fd;
 }
 
@@ -232,14 +284,23 @@ int target_connect(struct target *target, uint64_t timeout_usec)
 {
     int fd = -EPROTOTYPE;
 
+    if (target->unresolved) {
+        return -EHOSTUNREACH;
+    }
     if (target->type != 0) {
         return connect_as(target, target->type, timeout_usec);
     }
     for (size_t i = 0; i < ELEMENTS(unix_types) && may_be_another_type(target, fd); i++) {
         fd = connect_as(target, unix_types[i], timeout_usec);
-        if (fd >= 0) {
+        /* Who lets one wait is there, too. */
+        if (fd >= 0 || fd == -ETIMEDOUT) {
             target->type = unix_types[i];
         }
     }
     return fd;
+}
+
+const char *target_error(const struct target *target, int r)
+{
+    return target->unresolved ? target->unresolved : strerror(-r);
 }

@@ -7,6 +7,7 @@
  * abstract name ECONNREFUSED, as if there were none).
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -16,13 +17,15 @@ struct target {
     int type; /* SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM; 0 until it is known */
     struct sockaddr_storage address;
     socklen_t size;
+    const char *unresolved; /* why the host's name could not be looked up, NULL if it was */
 };
 
 enum { TARGET_REASON_MAX = 256 };
 
 /*
  * Reads TEXT, which must live as long as RET. Returns 0, or a negative errno with the reason in
- * REASON, as the end of the sentence "TEXT …".
+ * REASON, as the end of the sentence "TEXT …". A name that is not found is no mistake in TEXT: it
+ * is what connecting fails of.
  */
 int target_parse(const char *text, struct target *ret, char reason[static TARGET_REASON_MAX]);
 
@@ -34,9 +37,20 @@ int target_insist(struct target *target, int type);
 /*
  * Connects a new socket, close-on-exec and blocking, to the target, whose type is found out if it
  * is not known. A datagram socket gets an address of its own, to be answered at (autobind). Returns
- * the descriptor, or a negative errno: -ETIMEDOUT if it is not taken up within TIMEOUT_USEC.
+ * the descriptor, or a negative errno: -ETIMEDOUT if it is not taken up within TIMEOUT_USEC,
+ * -EINTR after a signal that was caught (interrupt.h).
  */
 int target_connect(struct target *target, uint64_t timeout_usec);
+
+/*
+ * Begins to connect a new socket, close-on-exec and not blocking, to the target, whose type is
+ * known and no datagram. Returns the descriptor, with CONNECTING if it takes longer (until there is
+ * room to send), or a negative errno: -EAGAIN if the queue of a Unix socket's service is full.
+ */
+int target_begin(const struct target *target, bool *connecting);
+
+/* What R, a negative errno of target_connect(), means. */
+const char *target_error(const struct target *target, int r);
 
 /* "stream", "seqpacket" or "dgram"; the type of that name ("datagram" too), or -EINVAL. */
 const char *target_type_name(int type);

@@ -23,7 +23,10 @@ uint64_t wait_now(void)
 
 uint64_t wait_deadline(uint64_t timeout_usec)
 {
-    return timeout_usec == TIMESPAN_INFINITY ? TIMESPAN_INFINITY : wait_now() + timeout_usec;
+    uint64_t deadline;
+
+    return __builtin_add_overflow(wait_now(), timeout_usec, &deadline) ? TIMESPAN_INFINITY
+                                                                       : deadline;
 }
 
 int wait_for(int fd, short events, uint64_t deadline)

@@ -1,48 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""uds-echo, the client for people: send, ping, whoami."""
+"""uds-echo, the client for people: its command line, send, whoami."""
 
 import json
 import os
-import pty
-import signal
-import socket
 import subprocess
 import threading
-import time
 
 import pytest
-from uds import ALL, CLIENT, CONNECTED, DGRAM, PATIENCE, STREAM, TYPES, Units, connect, echoes, eventually, listening, run
-
-OK, WRONG, REFUSED, UNREACHABLE, USAGE = 0, 1, 2, 3, 64
-
-
-@pytest.fixture
-def echo(daemon, tmp_path):
-    """echo(kind): the path of an echo socket; with a policy, of an authenticating one."""
-
-    def start(kind, policy=None, name="auth", **more):
-        path = str(tmp_path / f"{kind}-{len(os.listdir(tmp_path))}.sock")
-        server = listening(kind, path)
-        server.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        arguments = []
-        if policy is not None:
-            file = tmp_path / "policy"
-            file.write_text(policy)
-            arguments = [f"--policy={file}"]
-        start.process = daemon([server], *arguments, names=[name if arguments else "echo"], **more)
-        return path
-
-    return start
-
-
-ME = f"allow user {os.geteuid()}\n"
-
-
-def client(*arguments, status=OK, **more):
-    done = run(CLIENT, *arguments, **more)
-    assert done.returncode == status, (done.stdout, done.stderr)
-    return done
-
+from people import ME, OK, REFUSED, UNREACHABLE, USAGE, WRONG, bad, client, echo  # noqa: F401
+from uds import ALL, CLIENT, STREAM, Units, eventually, listening, run
 
 # --- The command line. ------------------------------------------------------------------------------------------
 
@@ -54,6 +20,15 @@ def client(*arguments, status=OK, **more):
     (["ping", "--type=tcp"], "--type=tcp"), (["send", "--timeout=0"], "--timeout=0"), (["ping", "tcp:1"], "HOST:PORT"),
     (["ping", "@"], "is empty"), (["ping", "/" + "x" * 200], "longer than"), (["ping", "vsock:a:b"], "vsock:CID:PORT"),
     (["ping", "--type=seqpacket", "tcp:127.0.0.1:7"], "is a stream socket"), (["whoami", "a", "b"], "Argument b"),
+    # Letters behind one dash, and what stands before them.
+    (["ping", "-xc", "3"], "Option -x is not known"), (["ping", "--json", "-qxc", "3"], "Option -x is not known"),
+    (["ping", "--timeout=5s", "-r"], "Option -r is not known"), (["bench", "-bT"], "Option -b is not known"),
+    (["ping", "--json", "-qc"], "Option -c needs a value"), (["ping", "-q", "--count"], "Option --count needs a value"),
+    (["ping", "-q", "--json=1"], "Option --json=1 takes no value"), (["ping", "--reconnect=1"], "takes no value"),
+    (["bench", "--busy-poll=1"], "Option --busy-poll=1 takes no value"), (["send", "-j:"], "Option -: is not known"),
+    (["bench", "--s"], "--s is not known, or stands for several"),
+    (["ping", "tcp:[::1:7"], "HOST:PORT"), (["ping", "tcp:[name]:7"], "brackets"),
+    (["ping", "tcp:127.0.0.1:no-such-port"], "has a port that is neither"), (["ping", f"udp:{'x' * 2000}:7"], "too long"),
 ])
 def test_a_wrong_command_line_is_one_line_that_names_it(arguments, words):
     done = client(*arguments, status=USAGE)
@@ -77,6 +52,22 @@ def test_what_is_not_there_is_unreachable_and_what_is_forbidden_is_refused(tmp_p
     stale.close()
     client("send", str(tmp_path / "stale"), "x", status=UNREACHABLE)
     client("ping", "@nobody-is-bound-to-this", status=UNREACHABLE)
+
+
+@pytest.mark.parametrize("command", ["send", "ping", "whoami", "check"])
+def test_a_host_whose_name_is_not_found_is_unreachable(command):
+    name = "tcp:name.invalid:7"
+    done = client(command, name, status=UNREACHABLE)
+    said = done.stdout if command == "check" else done.stderr
+    assert name in said and "name" in said.replace(name, "").lower()
+    facts = json.loads(client(command, "--json", name, status=UNREACHABLE).stdout)
+    assert facts["socket"] == name and facts.get("error", facts.get("message"))
+
+
+def test_a_host_whose_name_is_not_found_is_so_for_bench():
+    done = client("bench", "--json", "--duration=100ms", "tcp:name.invalid:7", status=UNREACHABLE)
+    assert json.loads(done.stdout)["points"][0]["results"][0]["error"].startswith("connection 1: ")
+    assert done.stderr.startswith("uds-echo: tcp:name.invalid:7: ")
 
 
 # --- Send. ------------------------------------------------------------------------------------------------------
@@ -170,97 +161,6 @@ def test_a_server_that_says_nothing_is_given_up(tmp_path):
     mute.close()
 
 
-# --- Ping. ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("policy", [None, ME])
-@pytest.mark.parametrize("kind", ALL)
-def test_a_thousand_pings_are_checked(echo, kind, policy):
-    path = echo(kind, policy)
-    done = client("ping", "-c", "1000", "-i", "0", path)
-    assert done.stdout.count("seq=") == 1000
-    assert f"{path} ({kind}): 1000 sent, 1000 checked\n" in done.stdout
-    assert "p50" in done.stdout and "stddev" in done.stdout
-    answer = json.loads(client("ping", "--json", "-c", "10", "-i", "0", "-s", "100K", path).stdout)
-    assert (answer["sent"], answer["checked"], answer["lost"], answer["wrong"]) == (10, 10, 0, 0)
-    assert answer["time_ns"]["min"] <= answer["time_ns"]["p50"] <= answer["time_ns"]["max"]
-
-
-def test_ping_speaks_tcp_udp_and_abstract_names(daemon):
-    tcp = socket.create_server(("127.0.0.1", 0))
-    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    udp.bind(("127.0.0.1", 0))
-    abstract = listening("seqpacket", "\0uds-echo-client-test")
-    daemon([tcp, udp, abstract])
-    for name in (f"tcp:127.0.0.1:{tcp.getsockname()[1]}", f"udp:127.0.0.1:{udp.getsockname()[1]}",
-                 f"tcp:localhost:{tcp.getsockname()[1]}", "@uds-echo-client-test"):
-        assert "3 sent, 3 checked" in client("ping", "-c", "3", "-i", "0", name).stdout
-
-
-def test_ctrl_c_ends_ping_with_its_summary(echo):
-    path = echo(STREAM)
-    with subprocess.Popen([CLIENT, "ping", "-i", "10ms", path], stdout=subprocess.PIPE, text=True) as process:
-        for line in process.stdout:
-            if "seq=5" in line:
-                break
-        process.send_signal(signal.SIGINT)
-        rest = process.stdout.read()
-        assert process.wait(PATIENCE) == OK
-    assert " checked\n" in rest
-
-
-@pytest.mark.parametrize("kind", CONNECTED)
-def test_ping_says_that_the_service_has_gone(echo, kind):
-    path = echo(kind)
-    with subprocess.Popen([CLIENT, "ping", "-i", "5ms", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True) as process:
-        for line in process.stdout:
-            if "seq=5" in line:
-                break
-        echo.process.process.kill()
-        out, err = process.communicate(timeout=PATIENCE)
-    assert process.returncode == WRONG
-    assert "1 lost" in out and "closed the connection" in err
-
-
-@pytest.mark.systemd
-@pytest.mark.parametrize("kind", ALL)
-def test_ping_goes_on_over_a_crash_of_the_service(units, kind):
-    units.systemctl("start", "uds-echo.socket")
-    with subprocess.Popen([CLIENT, "ping", "-c", "300", "-i", "5ms", "--reconnect", units.path(kind)],
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        for line in process.stdout:
-            if "seq=20:" in line or "seq=20 " in line:
-                break
-        os.kill(units.pid(), signal.SIGKILL)
-        out, _ = process.communicate(timeout=60)
-    if kind == DGRAM:  # may be lost with the process, or wait in the socket for the next one
-        assert "300 sent" in out
-    else:
-        assert process.returncode == WRONG
-        assert "300 sent, 299 checked, 1 lost, connected anew 1 time" in out
-
-
-@pytest.mark.systemd
-def test_ping_tells_the_reply_of_a_service_that_had_to_be_started(units):
-    units.systemctl("start", "uds-echo.socket")
-    done = client("ping", "-c", "5", "-i", "0", units.path(STREAM))
-    assert "seq=1 activated in" in done.stdout
-    assert done.stdout.count("activated in") == 2 and done.stdout.count("time=") == 4
-    done = client("ping", "-c", "5", "-i", "0", units.path(STREAM))
-    assert "activated" not in done.stdout and done.stdout.count("time=") == 5
-    answer = json.loads(client("ping", "-c", "2", "-i", "0", "--json").stdout)
-    assert answer["socket"] == "/run/uds-echo/stream.sock" and answer["activated_ns"] is None
-
-
-@pytest.mark.systemd
-@pytest.mark.parametrize("kind", ALL)
-def test_a_thousand_pings_to_the_units(units, kind):
-    units.systemctl("start", "uds-echo.socket")
-    done = client("ping", "-q", "-c", "1000", "-i", "0", units.path(kind))
-    assert "1000 sent, 1000 checked\n" in done.stdout
-
-
 # --- Whoami. ----------------------------------------------------------------------------------------------------
 
 
@@ -280,6 +180,13 @@ def test_whoami_says_that_an_echo_service_is_none(echo):
     assert "role whoami" in client("whoami", echo(STREAM, ME), "-w", "1s", status=WRONG).stderr or True
 
 
+def test_whoami_takes_numbers_for_numbers_and_names_for_names(bad):
+    path = bad(STREAM, lambda peer: peer.sendall(b"UID=0\nGID=0\nGROUPS=0,4\nPID=17\nUNIT=4711\nLABEL=42\nVERDICT=deny\n"))
+    answer = json.loads(client("whoami", "--json", path).stdout)
+    assert (answer["pid"], answer["unit"], answer["label"], answer["verdict"]) == (17, "4711", "42", "deny")
+    assert answer["uid"] == {"id": 0, "name": "root"} and [group["id"] for group in answer["groups"]] == [0, 4]
+
+
 @pytest.mark.systemd
 def test_whoami_asks_the_mirror_by_itself(units):
     mirror = Units("uds-whoami")
@@ -288,170 +195,3 @@ def test_whoami_asks_the_mirror_by_itself(units):
         assert "root (0)" in client("whoami").stdout
     finally:
         mirror.stop()
-
-
-# --- The terminal. ----------------------------------------------------------------------------------------------
-
-
-def on_terminal(*arguments, **environment):
-    """What a client prints that has a terminal."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execvpe(CLIENT, [CLIENT, *arguments], {**os.environ, "TERM": "xterm", **environment})
-    output = b""
-    while True:
-        try:
-            data = os.read(terminal, 65536)
-        except OSError:
-            break
-        if not data:
-            break
-        output += data
-    os.close(terminal)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == OK
-    return output.decode()
-
-
-def test_colours_are_for_terminals_that_want_them(echo):
-    path = echo(STREAM)
-    arguments = ["ping", "-c", "1", path]
-    assert "\033[1m" in on_terminal(*arguments)
-    assert "\033" not in on_terminal(*arguments, NO_COLOR="1")
-    assert "\033" not in on_terminal(*arguments, TERM="dumb")
-    assert "\033" not in client(*arguments).stdout
-
-
-def test_the_locale_decides_on_micro_signs_and_never_on_decimal_points(echo):
-    path = echo(STREAM)
-    assert client("ping", "-q", "-c", "50", "-i", "0", path, env={**os.environ, "LC_ALL": "C"}).stdout.isascii()
-    assert "µs" in client("ping", "-q", "-c", "50", "-i", "0", path, env={**os.environ, "LC_ALL": "C.UTF-8"}).stdout
-
-
-def test_standard_output_that_cannot_be_written_is_an_error(echo):
-    path = echo(STREAM)
-    with open("/dev/full", "w", encoding="ascii") as full:
-        for arguments in (["ping", "-c", "1", path], ["send", path, "x"], ["--help"]):
-            done = subprocess.run([CLIENT, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60,
-                                  check=False)
-            assert done.returncode == WRONG and "Standard output" in done.stderr
-
-
-# --- Bad company. -----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def bad(tmp_path):
-    """bad(kind, conduct): the path of a socket whose server does conduct(peer) with each client."""
-
-    def start(kind, conduct):
-        path = str(tmp_path / f"bad-{len(os.listdir(tmp_path))}.sock")
-        server = listening(kind, path)
-
-        def serve():
-            while True:
-                peer, _ = server.accept()
-                try:
-                    conduct(peer)
-                except OSError:
-                    pass
-                peer.close()
-
-        threading.Thread(target=serve, daemon=True).start()
-        return path
-
-    return start
-
-
-def flood(peer):
-    while True:
-        peer.sendall(b"x" * 65536)
-
-
-def test_who_floods_is_found_out(bad):
-    path = bad(STREAM, flood)
-    client("ping", "-c", "1", "-s", "4M", "-w", "2s", path, status=WRONG)
-
-
-def test_send_gives_up_on_who_floods_and_never_reads(bad):
-    path = bad(STREAM, flood)
-    client("send", "-w", "1s", path, "hello", status=WRONG)
-    client("send", "-w", "1s", path, input="x" * 5_000_000, status=WRONG)
-
-
-@pytest.mark.parametrize("command", ["check", "ping -c 1"])
-def test_a_manager_that_does_not_answer_is_not_waited_for_for_ever(echo, tmp_path, command):
-    runtime = tmp_path / "runtime"
-    (runtime / "systemd").mkdir(parents=True)
-    mute = listening(STREAM, str(runtime / "systemd" / "private"))
-    server = listening(STREAM, str(runtime / "x.sock"))
-    threading.Thread(target=lambda: (lambda peer: peer.sendall(peer.recv(4096)))(server.accept()[0]), daemon=True).start()
-    client(*command.split(), str(runtime / "x.sock"), env={**os.environ, "XDG_RUNTIME_DIR": str(runtime)})
-    mute.close()
-
-
-@pytest.mark.parametrize("kind", CONNECTED)
-def test_empty_messages_of_a_service_that_closes_are_not_taken_for_echoed(bad, kind):
-    path = bad(kind, lambda peer: None)
-    client("send", path, input="\n\n\n", status=WRONG)
-
-
-def test_nothing_comes_back_as_nothing(echo):
-    for kind in CONNECTED:
-        assert client("send", echo(kind), input="").stdout == ""
-
-
-def test_ping_ends_when_nobody_reads_what_it_prints(echo):
-    done = run("bash", "-c", '"$0" ping -i 1ms "$1" | head -2; exit ${PIPESTATUS[0]}', CLIENT, echo(STREAM))
-    assert done.returncode == WRONG
-    assert "Standard output could not be written" in done.stderr
-
-
-@pytest.mark.parametrize("redirection", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_what_is_closed_is_not_mixed_up_with_the_socket(echo, redirection):
-    path = echo(STREAM)
-    done = run("bash", "-c", f'"$0" ping -c 3 -i 0 "$1" {redirection}', CLIENT, path)
-    assert "changed" not in done.stderr
-    assert done.returncode == (WRONG if ">&-" in redirection.split() else OK)
-
-
-def test_input_that_cannot_be_read_is_an_error(echo):
-    for kind in ALL:
-        done = run("bash", "-c", '"$0" send "$1" < /', CLIENT, echo(kind))
-        assert done.returncode == WRONG and "Standard input could not be read" in done.stderr
-
-
-def test_what_comes_from_outside_does_not_steer_the_terminal(bad, daemon, tmp_path):
-    liar = bad(STREAM, lambda peer: peer.sendall(b"UNIT=\x1b]0;pwned\x07\nLABEL=\xc2\x9b31m\nVERDICT=allow\n"))
-    path = str(tmp_path / "\x1b[31mred\n.sock")
-    server = listening(STREAM, path)
-    daemon([server])
-    for done in (client("whoami", liar), client("ping", "-c", "1", path), client("ping", path + "x", status=UNREACHABLE),
-                 client("ping", "a", path, status=USAGE)):
-        assert not set(done.stdout + done.stderr) & set("\x1b\x07\x9b")
-        assert done.stderr.count("\n") <= 1
-
-
-@pytest.mark.parametrize("kind", ALL)
-def test_a_name_that_is_no_text_is_no_obstacle_for_json(daemon, tmp_path, kind):
-    path = os.fsencode(tmp_path) + b"/\xff.sock"
-    server = listening(kind, path)
-    daemon([server])
-    for arguments in (["send", "--json", path, "x"], ["ping", "--json", "-c", "1", path]):
-        done = subprocess.run([CLIENT, *arguments], capture_output=True, timeout=60, check=False)
-        assert done.returncode == OK and json.loads(done.stdout)["type"] == kind
-
-
-def test_whoami_says_that_it_was_refused(echo):
-    assert "policy" in client("whoami", echo(STREAM, "# nobody\n"), status=REFUSED).stderr
-
-
-def test_programs_hear_of_a_failure_too(tmp_path, echo):
-    for command in ("send", "ping", "whoami"):
-        answer = json.loads(client(command, "--json", str(tmp_path / "none"), status=UNREACHABLE).stdout)
-        assert answer == {"socket": str(tmp_path / "none"), "error": "No such file or directory"}
-    path = echo(STREAM, "# nobody\n")
-    assert json.loads(client("ping", "--json", path, status=REFUSED).stdout)["checked"] == 0
-
-
-def test_a_port_out_of_range_is_a_wrong_command_line():
-    assert "65535" in client("ping", "tcp:127.0.0.1:73313", status=USAGE).stderr

@@ -5,7 +5,7 @@ import os
 import socket
 import threading
 
-from uds import PATIENCE, STREAM, receive_exactly
+from uds import PATIENCE, STREAM, descriptors, echoes, eventually, receive_exactly
 
 
 def test_three_writes_come_back_in_order(service):
@@ -90,3 +90,50 @@ def test_a_client_that_vanishes_leaves_the_others_served(service):
         client.close()
     other.sendall(b"hello")
     assert receive_exactly(other, 5) == b"hello"
+
+
+def test_messages_of_all_sizes_in_turn_come_back_unchanged(service):
+    """Small ones are copied, large ones are not: each way after the other."""
+    client = service.connect(STREAM)
+    for size in (1, 70_000, 3, 20_000, 8_192, 8_191, 65_536, 65_537, 1, 200_000, 16_384) * 5:
+        data = os.urandom(size)
+        sender = threading.Thread(target=client.sendall, args=(data,))
+        sender.start()
+        assert receive_exactly(client, size) == data
+        sender.join(PATIENCE)
+
+
+def test_clients_that_vanish_with_much_under_way_leave_nothing_behind(service):
+    witness = service.connect(STREAM)
+    assert echoes(witness)
+    before = descriptors(service.pid())
+    for _ in range(100):
+        client = service.connect(STREAM)
+        client.sendall(bytes(60_000))
+        assert receive_exactly(client, 60_000) == bytes(60_000)
+        client.settimeout(0)
+        # Large ones on their way, some of them not taken by the client, when it goes.
+        try:
+            while True:
+                client.send(bytes(60_000))
+        except BlockingIOError:
+            pass
+        client.close()
+    assert echoes(witness)
+    assert eventually(lambda: descriptors(service.pid()) <= before)
+    # What was theirs goes to nobody else.
+    data = os.urandom(60_000)
+    for _ in range(3):
+        witness.sendall(data)
+        assert receive_exactly(witness, len(data)) == data
+
+
+def test_an_urgent_byte_comes_back_among_many_others(service):
+    client = service.connect(STREAM)
+    assert echoes(client, bytes(60_000))
+    client.sendall(b"a" * 30_000)
+    client.send(b"!", socket.MSG_OOB)
+    client.sendall(b"c" * 30_000)
+    client.shutdown(socket.SHUT_WR)
+    assert receive_exactly(client, 60_001) == b"a" * 30_000 + b"!" + b"c" * 30_000
+    assert client.recv(1) == b""

@@ -25,6 +25,7 @@ static void without_arguments_nothing_is_limited(void **state)
     assert_true(options.exit_idle_usec == TIMESPAN_INFINITY);
     assert_int_equal(options.workers, 0);
     assert_int_equal(options.log_level, LOG_INFO);
+    assert_true(options.busy_poll.automatic);
 }
 
 static void options_are_read(void **state)
@@ -36,6 +37,14 @@ static void options_are_read(void **state)
     assert_int_equal(options.connections_max, 17);
     assert_int_equal(parse(&options, "--connections-max=4294967295"), OPTIONS_RUN);
     assert_int_equal(options.connections_max, UINT32_MAX);
+    assert_int_equal(parse(&options, "--busy-poll=off"), OPTIONS_RUN);
+    assert_false(options.busy_poll.automatic);
+    assert_int_equal(options.busy_poll.usec, 0);
+    assert_int_equal(parse(&options, "--busy-poll=1000000"), OPTIONS_RUN);
+    assert_false(options.busy_poll.automatic);
+    assert_int_equal(options.busy_poll.usec, 1000000);
+    assert_int_equal(parse(&options, "--busy-poll=auto"), OPTIONS_RUN);
+    assert_true(options.busy_poll.automatic);
     assert_int_equal(parse(&options, "--exit-idle-time=1min 30s"), OPTIONS_RUN);
     assert_int_equal(options.exit_idle_usec, 90000000);
     assert_int_equal(parse(&options, "--workers=1"), OPTIONS_RUN);
@@ -60,6 +69,10 @@ static void what_is_wrong_is_refused(void **state)
         "--connections-max= 1",
         "--connections-max=1k",
         "--connections-max=4294967296",
+        "--busy-poll=",
+        "--busy-poll=on",
+        "--busy-poll=50us",
+        "--busy-poll=1000001",
         "--exit-idle-time=",
         "--exit-idle-time=5x",
         "--workers",

@@ -111,8 +111,9 @@ static const char *const usual_names[] = {
 };
 
 static const struct bench_point usual_points[] = {
-    {64, 1, 1, 0},  {1024, 1, 1, 0},  {16384, 1, 1, 0},  {65536, 1, 1, 0},
-    {64, 16, 1, 0}, {1024, 16, 1, 0}, {16384, 16, 1, 0}, {65536, 16, 1, 0},
+    {64, 1, 1, 0, false},     {1024, 1, 1, 0, false},   {16384, 1, 1, 0, false},
+    {65536, 1, 1, 0, false},  {64, 16, 1, 0, false},    {1024, 16, 1, 0, false},
+    {16384, 16, 1, 0, false}, {65536, 16, 1, 0, false},
 };
 
 static struct bench_run *make_usual_run(void)
