@@ -5,7 +5,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include "reception.h"
+#include "arrivals.h"
 #include "util.h"
 
 enum {
@@ -16,9 +16,16 @@ enum {
     ACCEPT_PAUSE_USEC = 1000 * 1000,
 };
 
-/* The listener stays readable, so trying again at once would spin: accepting has to pause. */
-static bool ask_for_pause(struct loop *loop)
+/*
+ * There is no descriptor or memory for another connection. One more try is made, after others have
+ * been told to say when they free some; but the listener stays readable, so trying on and on would
+ * spin: accepting has to pause. Returns as accept_one().
+ */
+static bool try_again_or_pause(struct loop *loop)
 {
+    if (common_starve(loop->common, loop->index)) {
+        return true;
+    }
     loop->accept_failed = true;
     loop->descriptor_freed = false;
     return false;
@@ -27,29 +34,55 @@ static bool ask_for_pause(struct loop *loop)
 /* Accepts one connection. Returns whether there may be another one to accept now. */
 static bool accept_one(struct loop *loop, const struct acceptor *acceptor)
 {
-    uint64_t connected = counter_get(&loop->counters, COUNTER_CONNECTED);
+    struct common *common = loop->common;
+    uint64_t connected = common_connected(common);
     int fd;
 
-    if (connected >= loop->connections_fit && connected < loop->connections_max) {
-        return ask_for_pause(loop);
+    if (connected >= common->connections_fit && connected < common->connections_max) {
+        return try_again_or_pause(loop);
     }
     fd = accept4(acceptor->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
         if (errno == ECONNABORTED || errno == EINTR || errno == EPERM || errno == EPROTO) {
             return true; /* this client's connection failed (accept(2)); the next one need not */
         }
-        return errno == EAGAIN ? false : ask_for_pause(loop); /* EMFILE, ENFILE, ENOMEM … */
+        return errno == EAGAIN ? false : try_again_or_pause(loop); /* EMFILE, ENFILE, ENOMEM … */
     }
+    common_sate(common, loop->index);
     counter_add(&loop->counters, COUNTER_ACCEPTED, 1);
-    if (connected >= loop->connections_max) {
+    if (connected >= common->connections_max) {
+        /* Nobody judges it first. What counts is connection_new(): others may be there before. */
         counter_add(&loop->counters, COUNTER_REFUSED, 1);
         loop_close(loop, fd);
         return true;
     }
-    if (reception_connection(loop, acceptor->role, fd, acceptor->type) < 0) {
-        counter_add(&loop->counters, COUNTER_FAILED, 1);
-    }
+    arrivals_admit(loop, acceptor->role, fd, acceptor->type);
     return true;
+}
+
+/* Those who have been sent away hold descriptors until the end of the turn. */
+static bool has_enough(const struct loop *loop)
+{
+    return loop->farewells.count >= loop->farewells_max + loop->farewells_max / 4;
+}
+
+/* With others, one of those who wait is woken for each connection. */
+static int watch_listener(struct loop *loop, struct acceptor *acceptor)
+{
+    return loop_watch(loop, &acceptor->watch,
+                      loop->common->n > 1 ? EPOLLIN | EPOLLEXCLUSIVE : EPOLLIN);
+}
+
+/*
+ * The kernel wakes the first of those who wait (EPOLLEXCLUSIVE), who would get every connection
+ * that comes while it has nothing to do. So who has accepted goes to the end of the queue.
+ */
+static void queue_up(struct loop *loop, struct acceptor *acceptor)
+{
+    loop_unwatch(loop, &acceptor->watch);
+    if (watch_listener(loop, acceptor) < 0) {
+        loop->accept_failed = true;
+    }
 }
 
 /* As many as came last time and some more: to find out that there is none costs a call. */
@@ -59,14 +92,19 @@ static void acceptor_ready(struct loop *loop, struct watch *watch, uint32_t even
     unsigned n = 0;
 
     (void)events;
-    /* Its event may stand behind the one that began the end. */
-    while (n < acceptor->expected && !loop->draining && accept_one(loop, acceptor)) {
+    if (loop->draining) {
+        return; /* its event stood behind the one that began the end */
+    }
+    while (n < acceptor->expected && !has_enough(loop) && accept_one(loop, acceptor)) {
         n++;
     }
     if (n < acceptor->expected) {
         acceptor->expected = 1;
     } else if (acceptor->expected < ACCEPTS_PER_TURN) {
         acceptor->expected *= 2;
+    }
+    if (n > 0 && loop->common->n > 1) {
+        queue_up(loop, acceptor);
     }
 }
 
@@ -90,7 +128,7 @@ int acceptors_add(struct acceptors *acceptors, struct loop *loop, const struct a
         .next = acceptors->first,
     };
     acceptors->first = acceptor;
-    return loop_watch(loop, &acceptor->watch, EPOLLIN);
+    return watch_listener(loop, acceptor);
 }
 
 void acceptors_deinit(struct acceptors *acceptors)
@@ -109,12 +147,13 @@ static void pause_all(struct acceptors *acceptors, struct loop *loop)
     }
 }
 
-static void resume_all(struct acceptors *acceptors, struct loop *loop)
+void acceptors_resume(struct acceptors *acceptors, struct loop *loop)
 {
     acceptors->resume_at = UINT64_MAX;
     loop->descriptor_freed = false;
+    common_sate(loop->common, loop->index);
     for (struct acceptor *acceptor = acceptors->first; acceptor; acceptor = acceptor->next) {
-        if (loop_watch(loop, &acceptor->watch, EPOLLIN) < 0) {
+        if (watch_listener(loop, acceptor) < 0) {
             /* The kernel has no memory to watch it: all over again, after a while. */
             acceptors->resume_at = loop_now() + ACCEPT_PAUSE_USEC;
             pause_all(acceptors, loop);
@@ -132,8 +171,9 @@ void acceptors_regulate(struct acceptors *acceptors, struct loop *loop)
         pause_all(acceptors, loop);
     }
     if (acceptors->resume_at != UINT64_MAX &&
-        (loop->descriptor_freed || loop_now() >= acceptors->resume_at)) {
-        resume_all(acceptors, loop);
+        (loop->descriptor_freed || !common_starves(loop->common, loop->index) ||
+         loop_now() >= acceptors->resume_at)) {
+        acceptors_resume(acceptors, loop);
     }
 }
 
@@ -143,4 +183,6 @@ void acceptors_stop(struct acceptors *acceptors, struct loop *loop)
         pause_all(acceptors, loop);
     }
     acceptors->resume_at = UINT64_MAX;
+    loop->accept_failed = false;
+    common_sate(loop->common, loop->index);
 }

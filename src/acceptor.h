@@ -32,5 +32,6 @@ void acceptors_deinit(struct acceptors *acceptors);
  * it may. */
 void acceptors_regulate(struct acceptors *acceptors, struct loop *loop);
 
-/* Leaves what arrives in the backlog for good. */
+/* Leaves what arrives in the backlog, until it is resumed if ever. */
 void acceptors_stop(struct acceptors *acceptors, struct loop *loop);
+void acceptors_resume(struct acceptors *acceptors, struct loop *loop);

@@ -5,52 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Decisions of one kind on one uid, since the first of them that was written. */
-struct window {
-    bool used;
-    bool allow;
-    enum role role;
-    uid_t uid;
-    unsigned written;
-    uint64_t left_out;
-    uint64_t until; /* CLOCK_MONOTONIC in microseconds */
-};
-
-/*
- * One user may have many uids: those from here on are handed out by the range (subuid(5)), and
- * containers take them. They have windows of their own, so that they cannot use up those of others.
- */
-enum { UIDS_OF_RANGES = 65536 };
-
-enum { PROBES = 8, RANGES = 2, KINDS = 4 /* roles and verdicts */ };
-
 struct audit {
     /* Counts of all that was ever written and read; each has one writer. */
     _Atomic uint64_t written;
     _Atomic uint64_t read;
-    struct audit_record records[AUDIT_RECORDS];
 
     /* The worker's alone. */
-    struct window windows[RANGES][AUDIT_WINDOWS];
-    struct window shared[RANGES][KINDS]; /* for those who find no window */
-    uint64_t flush_at;
+    struct throttle throttle;
     bool news;
+
+    size_t size;
+    struct audit_record records[];
 };
-
-struct audit *audit_new(void)
-{
-    struct audit *audit = calloc(1, sizeof(*audit));
-
-    if (audit) {
-        audit->flush_at = UINT64_MAX;
-    }
-    return audit;
-}
-
-void audit_free(struct audit *audit)
-{
-    free(audit);
-}
 
 /* The record to be filled next, or NULL if the ring is full. */
 static struct audit_record *next_record(struct audit *audit)
@@ -58,10 +24,10 @@ static struct audit_record *next_record(struct audit *audit)
     uint64_t written = atomic_load_explicit(&audit->written, memory_order_relaxed);
     struct audit_record *record;
 
-    if (written - atomic_load_explicit(&audit->read, memory_order_acquire) == AUDIT_RECORDS) {
+    if (written - atomic_load_explicit(&audit->read, memory_order_acquire) == audit->size) {
         return NULL;
     }
-    record = &audit->records[written % AUDIT_RECORDS];
+    record = &audit->records[written % audit->size];
     record->left_out = 0;
     record->unit[0] = '\0';
     record->label[0] = '\0';
@@ -74,6 +40,39 @@ static void publish(struct audit *audit)
     audit->news = true;
 }
 
+/* Writes how many were left out, as soon as there is room. */
+static bool write_left_out(void *context, const struct throttle_kind *kind, uint64_t left_out)
+{
+    struct audit *audit = context;
+    struct audit_record *record = next_record(audit);
+
+    if (!record) {
+        return false;
+    }
+    record->left_out = left_out;
+    record->role = kind->role;
+    record->decision = (struct policy_decision){.allow = kind->allow};
+    record->uid = kind->uid;
+    publish(audit);
+    return true;
+}
+
+struct audit *audit_new(size_t records)
+{
+    struct audit *audit = calloc(1, sizeof(*audit) + records * sizeof(audit->records[0]));
+
+    if (audit) {
+        audit->size = records;
+        throttle_init(&audit->throttle, write_left_out, audit);
+    }
+    return audit;
+}
+
+void audit_free(struct audit *audit)
+{
+    free(audit);
+}
+
 bool audit_read(struct audit *audit, struct audit_record *record)
 {
     uint64_t read = atomic_load_explicit(&audit->read, memory_order_relaxed);
@@ -81,7 +80,7 @@ bool audit_read(struct audit *audit, struct audit_record *record)
     if (atomic_load_explicit(&audit->written, memory_order_acquire) == read) {
         return false;
     }
-    *record = audit->records[read % AUDIT_RECORDS];
+    *record = audit->records[read % audit->size];
     atomic_store_explicit(&audit->read, read + 1, memory_order_release);
     return true;
 }
@@ -94,116 +93,30 @@ bool audit_has_news(struct audit *audit)
     return news;
 }
 
-/* The window of those decisions: its own, one that nobody needs any more, or a shared one. */
-static struct window *find_window(struct audit *audit, uint64_t now, const struct window *wanted)
-{
-    unsigned range = wanted->uid >= UIDS_OF_RANGES && wanted->uid != AUDIT_UNKNOWN;
-    unsigned kind = (wanted->role == ROLE_WHOAMI ? 2U : 0U) + wanted->allow;
-    uint64_t start = ((uint64_t)wanted->uid * KINDS + kind) * 0x9e3779b97f4a7c15U >> 32;
-    struct window *vacant = NULL;
-
-    for (size_t i = 0; i < PROBES; i++) {
-        struct window *window = &audit->windows[range][(start + i) % AUDIT_WINDOWS];
-        if (window->used && window->uid == wanted->uid && window->allow == wanted->allow &&
-            window->role == wanted->role) {
-            return window;
-        }
-        if (!vacant && (!window->used || (window->until <= now && window->left_out == 0))) {
-            vacant = window;
-        }
-    }
-    if (vacant) {
-        *vacant = *wanted;
-        return vacant;
-    }
-    vacant = &audit->shared[range][kind];
-    if (!vacant->used) {
-        *vacant = *wanted;
-        vacant->uid = AUDIT_UNKNOWN;
-    }
-    return vacant;
-}
-
-/* Writes how many were left out, as soon as there is room. Returns whether that is done. */
-static bool close_window(struct audit *audit, struct window *window)
-{
-    struct audit_record *record;
-
-    if (window->left_out == 0) {
-        return true;
-    }
-    record = next_record(audit);
-    if (!record) {
-        return false;
-    }
-    record->left_out = window->left_out;
-    record->role = window->role;
-    record->decision = (struct policy_decision){.allow = window->allow};
-    record->uid = window->uid;
-    window->left_out = 0;
-    publish(audit);
-    return true;
-}
-
-/* Flushes one window. Returns how many decisions had to be forgotten. */
-static uint64_t flush_window(struct audit *audit, uint64_t now, bool final, struct window *window)
-{
-    if ((window->until <= now || final) && !close_window(audit, window)) {
-        if (final) {
-            return window->left_out;
-        }
-        window->until = now + AUDIT_RETRY_USEC;
-    }
-    if (window->left_out > 0 && window->until < audit->flush_at) {
-        audit->flush_at = window->until;
-    }
-    return 0;
-}
-
 uint64_t audit_flush(struct audit *audit, uint64_t now, bool final)
 {
-    uint64_t forgotten = 0;
-
-    audit->flush_at = UINT64_MAX;
-    for (size_t range = 0; range < RANGES; range++) {
-        for (size_t i = 0; i < AUDIT_WINDOWS; i++) {
-            forgotten += flush_window(audit, now, final, &audit->windows[range][i]);
-        }
-        for (size_t i = 0; i < KINDS; i++) {
-            forgotten += flush_window(audit, now, final, &audit->shared[range][i]);
-        }
-    }
-    return forgotten;
+    return throttle_flush(&audit->throttle, now, final);
 }
 
 uint64_t audit_deadline(const struct audit *audit)
 {
-    return audit->flush_at;
+    return throttle_deadline(&audit->throttle);
 }
 
 uint64_t audit_decision(struct audit *audit, uint64_t now, enum role role, int type,
                         const struct peer *peer, struct policy_decision decision)
 {
     const struct identity *identity = &peer->identity;
-    const struct window wanted = {
-        .used = true,
-        .uid = identity->has_uid ? identity->uid : AUDIT_UNKNOWN,
+    const struct throttle_kind kind = {
         .role = role,
         .allow = decision.allow,
+        .uid = identity->has_uid ? identity->uid : AUDIT_UNKNOWN,
     };
-    struct window *window = find_window(audit, now, &wanted);
     struct audit_record *record;
 
-    if (window->until <= now && close_window(audit, window)) {
-        window->until = now + AUDIT_WINDOW_USEC;
-        window->written = 0;
-    }
-    if (window->written >= AUDIT_BURST) {
-        window->left_out++;
-        audit->flush_at = window->until < audit->flush_at ? window->until : audit->flush_at;
+    if (!throttle_pass(&audit->throttle, now, &kind)) {
         return 0;
     }
-    window->written++;
     record = next_record(audit);
     if (!record) {
         return 1;
@@ -211,7 +124,7 @@ uint64_t audit_decision(struct audit *audit, uint64_t now, enum role role, int t
     record->role = role;
     record->type = type;
     record->decision = decision;
-    record->uid = wanted.uid;
+    record->uid = kind.uid;
     record->gid = identity->has_gid ? identity->gid : AUDIT_UNKNOWN;
     record->pid = peer->pid;
     if (identity->unit) {

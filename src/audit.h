@@ -2,31 +2,35 @@
 #pragma once
 
 /*
- * What was decided on whom, on its way from the worker, which must not log, to the control plane,
+ * What was decided on whom, on its way from a worker, which must not log, to the control plane,
  * which does: a ring of records with one writer and one reader.
  *
- * A client can bring about decisions as fast as it can connect. So the worker writes at most
- * AUDIT_BURST of each verdict on each uid in AUDIT_WINDOW_USEC, counts the others, and writes how
- * many they were when that time is over. Refusals have a budget of their own: nobody can hide them
- * behind what was admitted.
+ * A client can bring about decisions as fast as it can connect, so what goes into the ring is
+ * throttled (throttle.h). That bounds each worker; the control plane throttles what it gets from
+ * all of them once more (decisions.h), so that the journal's bound does not depend on their number.
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "activation.h"
 #include "peer.h"
+#include "throttle.h"
 
 enum {
-    AUDIT_BURST = 100,
-    AUDIT_WINDOW_USEC = 30 * 1000 * 1000,
-    AUDIT_RETRY_USEC = 1000 * 1000,
-    AUDIT_WINDOWS = 512, /* uids, roles and verdicts that are told apart at once */
-    AUDIT_RECORDS = 512, /* that wait for the reader */
+    AUDIT_RECORDS = 512,     /* that wait for the reader, in all rings together */
+    AUDIT_RECORDS_MIN = 128, /* in one: more than a burst */
 };
 
+/* How many of AUDIT_RECORDS there are for each of N workers. */
+static inline size_t audit_share(size_t n)
+{
+    return n < AUDIT_RECORDS / AUDIT_RECORDS_MIN ? AUDIT_RECORDS / n : AUDIT_RECORDS_MIN;
+}
+
 /* For a uid or gid, one that is not known. */
-#define AUDIT_UNKNOWN ((uint32_t)-1)
+#define AUDIT_UNKNOWN THROTTLE_UNKNOWN
 
 struct audit_record {
     uint64_t
@@ -43,8 +47,8 @@ struct audit_record {
 
 struct audit;
 
-/* NULL if there is no memory; audit_free() takes NULL. */
-struct audit *audit_new(void);
+/* With room for RECORDS. NULL if there is no memory; audit_free() takes NULL. */
+struct audit *audit_new(size_t records);
 void audit_free(struct audit *audit);
 
 /*

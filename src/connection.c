@@ -32,6 +32,7 @@ void connection_free(struct loop *loop, struct connection *connection)
     /* Closing the last reference also takes it out of the epoll set; a service manager that passed
      * the connection (Accept=yes) may hold another. */
     loop_unwatch(loop, &connection->watch);
+    common_leave(loop->common, loop->index);
     loop_close(loop, connection->watch.fd);
     free(connection->owed);
     free(connection);
@@ -315,6 +316,9 @@ int connection_new(struct loop *loop, int fd, int type, const char *greeting)
         (void)setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on));
     }
     r = loop_watch(loop, &connection->watch, EVENTS_READING);
+    if (r == 0 && !common_enter(loop->common, loop->index)) {
+        r = -EUSERS;
+    }
     if (r < 0) {
         loop_close(loop, fd);
         free(connection);

@@ -28,7 +28,8 @@ struct connection {
 
 /*
  * Takes over FD, a connected socket that does not block, and serves it in LOOP. GREETING, if it is
- * not NULL, is sent first. Returns 0 or a negative errno; the descriptor is closed if it fails.
+ * not NULL, is sent first. Returns 0 or a negative errno, -EUSERS if there are enough connections;
+ * the descriptor is closed if it fails.
  */
 int connection_new(struct loop *loop, int fd, int type, const char *greeting);
 

@@ -133,16 +133,35 @@ static unsigned keep_answerable(const struct datagram *datagram, struct loop *lo
     return kept;
 }
 
+/* Has the kernel say of senders what the policy asks for. */
+static int follow_policy(struct datagram *datagram, unsigned needs)
+{
+    datagram->needs = needs;
+    /* For what is sent before this, the .socket unit has PassCredentials=. */
+    return peer_prepare_datagrams(datagram->watch.fd, needs);
+}
+
+static unsigned find_needs(const struct datagram *datagram, const struct loop *loop)
+{
+    return datagram->role == ROLE_ECHO ? 0 : gate_needs(loop->gate, datagram->role);
+}
+
 /*
  * Receives and answers up to so many batches of SIZE; one that is not full has emptied the socket.
  * Returns whether there was anything.
  */
 static bool serve_batches(struct datagram *datagram, struct loop *loop, int batches, unsigned size)
 {
+    unsigned needs = find_needs(datagram, loop);
     size_t room = control_room(datagram, loop);
     unsigned n = size;
     struct batch batch;
 
+    if (needs != datagram->needs) {
+        /* Another policy, or a worker to which the next one has not come yet: what the kernel says
+         * has to fit into the room that there is for it. */
+        (void)follow_policy(datagram, needs);
+    }
     datagram->received = 0;
     for (int i = 0; i < batches && n == size && !loop->draining; i++) {
         if (reply_has_enough(datagram)) {
@@ -153,6 +172,7 @@ static bool serve_batches(struct datagram *datagram, struct loop *loop, int batc
         datagram->received += n;
         reply_batch(datagram, loop, batch.messages, keep_answerable(datagram, loop, &batch, n));
     }
+    datagram->active += datagram->received > 0;
     return datagram->received > 0;
 }
 
@@ -173,13 +193,6 @@ static bool datagram_look(struct loop *loop, struct watch *watch)
                          datagram->received <= 1 ? 1 : batch_size(control_room(datagram, loop)));
 }
 
-int datagram_follow_policy(struct datagram *datagram, const struct loop *loop)
-{
-    /* For what is sent before this, the .socket unit has PassCredentials=. */
-    return peer_prepare_datagrams(datagram->watch.fd,
-                                  loop->gate ? gate_needs(loop->gate, datagram->role) : 0);
-}
-
 int datagram_init(struct datagram *datagram, struct loop *loop, const struct activated *socket)
 {
     union {
@@ -194,6 +207,7 @@ int datagram_init(struct datagram *datagram, struct loop *loop, const struct act
     *datagram = (struct datagram){
         .watch = {.ready = datagram_ready, .look = datagram_look, .fd = fd},
         .role = socket->role,
+        .watch_at = UINT64_MAX,
     };
     debts_init(&datagram->debts);
     /* As much as is allowed. */
@@ -206,12 +220,13 @@ int datagram_init(struct datagram *datagram, struct loop *loop, const struct act
     if (own.any.sa_family != AF_UNIX) {
         return 0;
     }
-    r = datagram_follow_policy(datagram, loop);
+    r = follow_policy(datagram, find_needs(datagram, loop));
     if (r < 0) {
         return r;
     }
     /* An address that fills its room has no null byte at its end; the union has. */
-    return own.un.sun_path[0] == '\0' ? 0 : off_limits_add(&loop->off_limits, own.un.sun_path);
+    return own.un.sun_path[0] == '\0' ? 0
+                                      : off_limits_add(&loop->common->off_limits, own.un.sun_path);
 }
 
 int datagram_resume(struct datagram *datagram, struct loop *loop)

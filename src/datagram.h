@@ -23,6 +23,13 @@ struct datagram {
     size_t capacity;    /* bytes of the send buffer */
     size_t unwatched;   /* bytes sent since the last look at how many are unread */
     size_t unread_base; /* bytes of the send buffer that those occupy who do not read */
+    unsigned needs;     /* what the kernel says of senders: of the policy that was looked at last */
+
+    /* Its worker's (datagrams.h). */
+    struct parcel parcel;
+    int active;        /* how often there was something to receive in this turn */
+    unsigned crowded;  /* grows with turns in which there was something else, too */
+    uint64_t watch_at; /* when to try again to watch it, CLOCK_MONOTONIC; UINT64_MAX: no need */
     struct datagram *next;
 };
 
@@ -31,9 +38,6 @@ struct datagram {
  * limits for replies from then on. Returns 0 or a negative errno.
  */
 int datagram_init(struct datagram *datagram, struct loop *loop, const struct activated *socket);
-
-/* After another policy was put in force: has the kernel say what that asks for. */
-int datagram_follow_policy(struct datagram *datagram, const struct loop *loop);
 
 /* Begins to receive. Returns 0 or a negative errno. */
 int datagram_resume(struct datagram *datagram, struct loop *loop);

@@ -166,7 +166,7 @@ void farewell_end_due(struct loop *loop, uint64_t now)
 
     for (struct farewell *one = loop->farewells.first; one; one = next) {
         next = one->next;
-        if (one->until <= now || loop->farewells.count > FAREWELLS_MAX ||
+        if (one->until <= now || loop->farewells.count > loop->farewells_max ||
             (loop->draining && !one->rest)) {
             farewell_end(loop, one);
         }

@@ -15,10 +15,17 @@ struct loop;
 struct farewell;
 
 enum {
-    FAREWELLS_MAX = 64,
+    FAREWELLS_MAX = 64, /* of all loops, but each has */
+    FAREWELLS_MIN = 4,
     FAREWELL_USEC = 1000 * 1000,
     FAREWELL_REST_USEC = 5 * 1000 * 1000, /* for a word that is too long to be sent at once */
 };
+
+/* How many of FAREWELLS_MAX each of N loops may have. */
+static inline unsigned farewells_share(size_t n)
+{
+    return n < FAREWELLS_MAX / FAREWELLS_MIN ? (unsigned)(FAREWELLS_MAX / n) : FAREWELLS_MIN;
+}
 
 /* Those of one loop, oldest first. */
 struct farewells {

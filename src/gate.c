@@ -17,15 +17,15 @@ struct gate {
     struct policy_decision decision; /* and how */
 };
 
-int gate_new(struct policy *policy, struct gate **ret)
+int gate_new(struct policy *policy, size_t records, struct gate **ret)
 {
     struct gate *gate = malloc(sizeof(*gate));
-    struct audit *audit = audit_new();
+    struct audit *audit = audit_new(records);
 
     if (!gate || !audit) {
         free(gate);
         audit_free(audit);
-        policy_free(policy);
+        policy_unref(policy);
         return -ENOMEM;
     }
     gate->policy = policy;
@@ -40,14 +40,14 @@ void gate_free(struct gate *gate)
     if (!gate) {
         return;
     }
-    policy_free(gate->policy);
+    policy_unref(gate->policy);
     audit_free(gate->audit);
     free(gate);
 }
 
 void gate_set_policy(struct gate *gate, struct policy *policy)
 {
-    policy_free(gate->policy);
+    policy_unref(gate->policy);
     gate->policy = policy;
     gate->needs = policy_needs(policy);
 }
@@ -151,6 +151,20 @@ ssize_t gate_tell(const struct gate *gate, char *bytes, size_t size)
     }
     append(&text, "VERDICT=%s\n", gate->decision.allow ? "allow" : "deny");
     return text.length < size ? (ssize_t)text.length : -EMSGSIZE;
+}
+
+bool gate_keep_audit(struct gate *gate, struct counters *counters, bool final)
+{
+    if (final || audit_deadline(gate->audit) <= loop_now()) {
+        uint64_t forgotten = audit_flush(gate->audit, loop_now(), final);
+        counter_add(counters, COUNTER_AUDIT_LOST, (int64_t)forgotten);
+    }
+    return audit_has_news(gate->audit);
+}
+
+uint64_t gate_deadline(const struct gate *gate)
+{
+    return audit_deadline(gate->audit);
 }
 
 struct audit *gate_audit(const struct gate *gate)

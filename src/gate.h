@@ -10,6 +10,7 @@
  * next; those who are connected stay.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,11 +25,12 @@ struct gate;
 #define GATE_WELCOME "Welcome\n"
 #define GATE_DENIED "Access denied\n"
 
-/* Takes POLICY over, also if it fails. Returns 0 or -ENOMEM. gate_free() takes NULL. */
-int gate_new(struct policy *policy, struct gate **ret);
+/* Takes POLICY over, also if it fails; the audit has room for RECORDS. Returns 0 or -ENOMEM.
+ * gate_free() takes NULL. */
+int gate_new(struct policy *policy, size_t records, struct gate **ret);
 void gate_free(struct gate *gate);
 
-/* Puts another policy in force, which it takes over, and frees the one before. */
+/* Puts another policy in force, which it takes over, and lets go of the one before. */
 void gate_set_policy(struct gate *gate, struct policy *policy);
 
 /* What is to be known of a client in ROLE: a set of enum policy_need. */
@@ -56,6 +58,12 @@ int gate_judge_datagram(struct gate *gate, struct counters *counters, enum role 
  * KEY=VALUE for each thing that is known, and the verdict. Returns the length, or -EMSGSIZE.
  */
 ssize_t gate_tell(const struct gate *gate, char *text, size_t size);
+
+/* Writes to the audit what is due, FINAL: all. Returns whether there is something to be read. */
+bool gate_keep_audit(struct gate *gate, struct counters *counters, bool final);
+
+/* When that is to be called, CLOCK_MONOTONIC in microseconds; UINT64_MAX if nothing is due. */
+uint64_t gate_deadline(const struct gate *gate);
 
 /* For the control plane, which reads it. */
 struct audit *gate_audit(const struct gate *gate);

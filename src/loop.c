@@ -52,16 +52,17 @@ static size_t message_max(const struct loop *loop)
     return loop->send_buffer_max > AT_LEAST ? loop->send_buffer_max : AT_LEAST;
 }
 
-int loop_init(struct loop *loop, uint64_t connections_max, uint64_t connections_fit,
+int loop_init(struct loop *loop, struct common *common, size_t index,
               struct busy_poll_option busy_poll)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
     *loop = (struct loop){
         .epoll_fd = -1,
+        .common = common,
+        .index = index,
+        .farewells_max = farewells_share(common->n),
         .pipe = {-1, -1},
-        .connections_max = connections_max,
-        .connections_fit = connections_fit,
         .busy_poll = busy_poll_new(busy_poll),
     };
     loop->send_buffer_max = find_send_buffer_max();
@@ -86,7 +87,6 @@ void loop_deinit(struct loop *loop)
     fd_close(&loop->epoll_fd);
     fd_close(&loop->pipe[0]);
     fd_close(&loop->pipe[1]);
-    off_limits_deinit(&loop->off_limits);
     if (loop->slots) {
         munmap(loop->slots, LOOP_SLOTS * loop->slot_size);
         loop->slots = NULL;
@@ -127,7 +127,7 @@ static void loop_trim(struct loop *loop)
 }
 
 /* epoll_wait(2) knows milliseconds; Linux 5.11 has a finer call, which a sandbox may refuse. */
-static int wait_for_events(const struct loop *loop, struct epoll_event *events, uint64_t usec)
+static int wait_some_time(const struct loop *loop, struct epoll_event *events, uint64_t usec)
 {
     uint64_t msec = usec / 1000 + (usec % 1000 != 0);
 
@@ -142,6 +142,21 @@ static int wait_for_events(const struct loop *loop, struct epoll_event *events, 
 #endif
     return epoll_wait(loop->epoll_fd, events, EVENTS_PER_TURN,
                       usec == UINT64_MAX ? -1 : (int)(msec > INT_MAX ? INT_MAX : msec));
+}
+
+static int wait_for_events(const struct loop *loop, struct epoll_event *events, uint64_t usec)
+{
+    struct member *member = loop_member(loop);
+    int n;
+
+    if (usec == 0) {
+        return wait_some_time(loop, events, usec);
+    }
+    /* For those who have something to give away. */
+    atomic_store_explicit(&member->waits, true, memory_order_relaxed);
+    n = wait_some_time(loop, events, usec);
+    atomic_store_explicit(&member->waits, false, memory_order_relaxed);
+    return n;
 }
 
 /*
@@ -273,6 +288,7 @@ void loop_close(struct loop *loop, int fd)
 {
     close(fd);
     loop->descriptor_freed = true;
+    common_freed(loop->common, loop->index);
 }
 
 uint64_t loop_now_nsec(void)

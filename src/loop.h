@@ -15,9 +15,9 @@
 #include <stdint.h>
 
 #include "busy_poll.h"
+#include "common.h"
 #include "counters.h"
 #include "farewell.h"
-#include "sender.h"
 
 struct loop;
 
@@ -35,6 +35,8 @@ struct gate;
 
 struct loop {
     int epoll_fd;
+    struct common *common; /* what it shares with others, among which it is member INDEX */
+    size_t index;
 
     /*
      * Memory that messages pass through on their way from a receive to the send that follows it:
@@ -54,14 +56,12 @@ struct loop {
 
     struct connection *connections;
     struct farewells farewells;
-    uint64_t connections_max; /* more are refused */
-    uint64_t connections_fit; /* more are left in the backlog */
-    bool descriptor_freed;    /* a connection was closed since accepting paused */
+    unsigned farewells_max; /* of those, this loop's share */
+    bool descriptor_freed;  /* a connection was closed since accepting paused */
     bool accept_failed; /* no descriptor or memory for another connection: accepting must pause */
     bool draining;      /* nothing new is taken on */
 
-    struct gate *gate;            /* NULL if every role is echo; the worker's */
-    struct off_limits off_limits; /* sockets that get no replies to datagrams */
+    struct gate *gate; /* NULL if every role is echo; the worker's */
     struct counters counters;
 };
 
@@ -71,7 +71,7 @@ enum {
 };
 
 /* Returns 0 or a negative errno; loop_deinit() is right after either, and safe to call twice. */
-int loop_init(struct loop *loop, uint64_t connections_max, uint64_t connections_fit,
+int loop_init(struct loop *loop, struct common *common, size_t index,
               struct busy_poll_option busy_poll);
 void loop_deinit(struct loop *loop);
 
@@ -105,6 +105,12 @@ uint64_t loop_now_nsec(void);
 
 /* Closes a descriptor of a client; accepting may go on if it paused for want of one. */
 void loop_close(struct loop *loop, int fd);
+
+/* This loop as the others see it. */
+static inline struct member *loop_member(const struct loop *loop)
+{
+    return &loop->common->members[loop->index];
+}
 
 /* CLOCK_MONOTONIC in microseconds. */
 uint64_t loop_now(void);

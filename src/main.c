@@ -23,7 +23,7 @@ static int check_policy(const char *file)
         return EX_CONFIG;
     }
     policy_print(policy, stdout);
-    policy_free(policy);
+    policy_unref(policy);
     return EX_OK;
 }
 

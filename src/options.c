@@ -10,6 +10,7 @@
 #include "config.h"
 #include "log.h"
 #include "timespan.h"
+#include "workers.h"
 
 static void print_help(void)
 {
@@ -29,6 +30,8 @@ static void print_help(void)
         "      --policy=FILE           Admit clients of the role auth by the rules in FILE\n"
         "      --check-policy=FILE     Say what the rules in FILE mean, or what is wrong with\n"
         "                              them (exit status 78), and exit\n"
+        "      --workers=N|auto        Serve with N threads, 1 to 256 (default: auto, one for two\n"
+        "                              cores that the service may use, 32 at most)\n"
         "      --log-level=LEVEL       Log up to LEVEL: emerg to debug, or 0 to 7 (default: info)\n"
         "  -h, --help                  Show this help\n"
         "      --version               Show the version\n");
@@ -67,6 +70,23 @@ static int parse_count(const char *text, uint32_t *ret)
     return 0;
 }
 
+static int parse_workers(const char *text, uint32_t *ret)
+{
+    uint32_t count;
+    int r;
+
+    if (strcmp(text, "auto") == 0) {
+        *ret = 0;
+        return 0;
+    }
+    r = parse_count(text, &count);
+    if (r < 0 || count > WORKERS_MAX) {
+        return r < 0 ? r : -ERANGE;
+    }
+    *ret = count;
+    return 0;
+}
+
 static int parse_busy_poll(const char *text, struct busy_poll_option *ret)
 {
     uint32_t usec = 0;
@@ -97,7 +117,8 @@ enum options_verdict options_parse(int argc, char **argv, struct options *option
         EXIT_IDLE_TIME,
         LOG_LEVEL,
         POLICY,
-        VERSION
+        VERSION,
+        WORKERS
     };
     static const struct option known[] = {
         {"busy-poll", required_argument, NULL, BUSY_POLL},
@@ -108,6 +129,7 @@ enum options_verdict options_parse(int argc, char **argv, struct options *option
         {"policy", required_argument, NULL, POLICY},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, VERSION},
+        {"workers", required_argument, NULL, WORKERS},
         {NULL, 0, NULL, 0},
     };
     int option;
@@ -149,6 +171,11 @@ enum options_verdict options_parse(int argc, char **argv, struct options *option
             break;
         case POLICY:
             options->policy = optarg;
+            break;
+        case WORKERS:
+            if (parse_workers(optarg, &options->workers) < 0) {
+                return invalid("workers", optarg, "a number from 1 to 256, or auto");
+            }
             break;
         case 'h':
             print_help();

@@ -9,6 +9,7 @@
 
 struct options {
     uint32_t connections_max; /* 0: as many as descriptors allow */
+    uint32_t workers;         /* 0: as many as fit the cores */
     uint64_t exit_idle_usec;  /* TIMESPAN_INFINITY: never */
     struct busy_poll_option busy_poll;
     const char *policy;       /* the file that says who may come in, or NULL */

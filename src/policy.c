@@ -20,9 +20,18 @@ bool policy_is_number(const char *word)
     return word[strspn(word, "0123456789")] == '\0';
 }
 
-void policy_free(struct policy *policy)
+struct policy *policy_ref(struct policy *policy)
 {
-    if (!policy) {
+    if (policy) {
+        atomic_fetch_add_explicit(&policy->more_references, 1, memory_order_relaxed);
+    }
+    return policy;
+}
+
+void policy_unref(struct policy *policy)
+{
+    if (!policy ||
+        atomic_fetch_sub_explicit(&policy->more_references, 1, memory_order_acq_rel) > 0) {
         return;
     }
     for (size_t i = 0; i < policy->n_rules; i++) {

@@ -13,7 +13,7 @@
  *     allow label system_u:system_r:httpd_t:s0
  *
  * Names are resolved when the file is read, never while serving, because a look-up can block. A
- * policy never changes: a reload makes another one.
+ * policy never changes, so threads may share one: a reload makes another one.
  */
 
 #include <stdbool.h>
@@ -82,8 +82,9 @@ int policy_load(const char *path, const struct policy_names *names, policy_repor
 /* The same with the host's names; each mistake is a line in the log. */
 int policy_load_or_log(const char *path, struct policy **ret);
 
-/* NULL is fine. */
-void policy_free(struct policy *policy);
+/* Who takes a policy over has one reference to it; the last one frees it. NULL is fine for both. */
+struct policy *policy_ref(struct policy *policy);
+void policy_unref(struct policy *policy);
 
 size_t policy_size(const struct policy *policy);
 

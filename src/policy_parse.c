@@ -252,7 +252,7 @@ static int append(struct policy *policy, const struct rule *rule)
 
 static void free_policy(struct policy **policy)
 {
-    policy_free(*policy);
+    policy_unref(*policy);
 }
 
 int policy_parse(const char *text, size_t length, const struct policy_names *names,

@@ -4,6 +4,7 @@
 /* What a policy consists of: for the code that reads it and the code that matches it, for nobody
  * else. */
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -22,6 +23,7 @@ struct rule {
 };
 
 struct policy {
+    atomic_size_t more_references; /* besides the first */
     struct rule *rules;
     size_t n_rules;
 };

@@ -11,8 +11,8 @@
 
 /*
  * Takes over FD, a client that has just connected to a socket of ROLE and TYPE, and that does not
- * block. Returns 0, also if it was sent away, or a negative errno if it could be neither served nor
- * refused; it has been closed then.
+ * block. Returns 0, also if it was sent away, -EUSERS if there are enough connections, or another
+ * negative errno if it could be neither served nor refused; in both cases it has been closed.
  */
 int reception_connection(struct loop *loop, enum role role, int fd, int type);
 

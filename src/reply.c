@@ -98,7 +98,7 @@ struct way {
 static int way_send(void *context, const struct sender *sender, const void *data, size_t length)
 {
     const struct way *way = context;
-    int r = sender_reply(sender, way->fd, &way->loop->off_limits, data, length);
+    int r = sender_reply(sender, way->fd, &way->loop->common->off_limits, data, length);
 
     if (r < 0 && is_temporary(-r)) {
         return -EAGAIN;
@@ -239,7 +239,7 @@ static int send_run(struct datagram *datagram, struct loop *loop, struct mmsghdr
 /* Answers one whose path has to be followed. Returns 1 or a negative errno. */
 static int send_one(struct datagram *datagram, struct loop *loop, const struct mmsghdr *message)
 {
-    int r = sender_reply(sender_of(message), datagram->watch.fd, &loop->off_limits,
+    int r = sender_reply(sender_of(message), datagram->watch.fd, &loop->common->off_limits,
                          message->msg_hdr.msg_iov->iov_base, message->msg_len);
 
     if (r < 0) {

@@ -14,27 +14,31 @@
 #include <time.h>
 
 #include "counters.h"
-#include "journal.h"
+#include "decisions.h"
 #include "log.h"
 #include "loop.h"
 #include "outlook.h"
 #include "status.h"
 #include "timespan.h"
 #include "util.h"
-#include "worker.h"
+#include "workers.h"
 
 enum {
     STATUS_SOON_USEC = 100 * 1000,   /* after a quiet time, STATUS= changes this soon */
     STATUS_USEC = 1000 * 1000,       /* STATUS= changes at most this often */
     TROUBLE_USEC = 10 * 1000 * 1000, /* a trouble of one kind is logged at most this often */
     DESCRIPTORS_RESERVED = 32,       /* not for connections: epoll, event, log, sockets … */
+    DESCRIPTORS_PER_WORKER = 5,      /* epoll, event, pipe, a connection that is to be refused */
     DESCRIPTORS_FOR_POLICY = FAREWELLS_MAX + 6 * LOOP_SLOTS, /* and what comes with datagrams */
+    DESCRIPTORS_PER_JUDGE = FAREWELLS_MIN + 4, /* and what it takes to find out who a client is */
 };
 
 struct service {
     sd_event *event;
     sd_event_source *status_timer;
-    struct worker *worker;
+    sd_event_source *decisions_timer;
+    struct decisions *decisions;
+    struct workers *workers;
     const char *policy_file; /* or NULL */
     uint64_t policies;       /* how many new ones the worker was given */
     bool reloading;          /* the last of these is not in force yet */
@@ -47,8 +51,10 @@ struct service {
 static void service_deinit(struct service *service)
 {
     sd_event_source_unref(service->status_timer);
+    sd_event_source_unref(service->decisions_timer);
+    decisions_free(service->decisions);
     sd_event_unref(service->event);
-    worker_free(service->worker);
+    workers_free(service->workers);
     *service = (struct service){0};
 }
 
@@ -67,14 +73,16 @@ static int look_in(const struct service *service, uint64_t usec)
 static int on_status_timer(sd_event_source *source, uint64_t due, void *userdata)
 {
     struct service *service = userdata;
-    const struct counters *counters = worker_counters(service->worker);
-    bool changed = status_look(&service->status, counters);
+    struct counters counters;
+    bool changed;
 
+    workers_count(service->workers, &counters);
+    changed = status_look(&service->status, &counters);
     if (changed && !service->stopping) {
         status_show(&service->status);
     }
     (void)source;
-    if (status_log_troubles(&service->status, counters, due, false)) {
+    if (status_log_troubles(&service->status, &counters, due, false)) {
         changed = true;
     }
     if (changed) {
@@ -83,19 +91,36 @@ static int on_status_timer(sd_event_source *source, uint64_t due, void *userdata
     }
     if (!service->activity_asked) {
         service->activity_asked = true;
-        worker_ask_activity(service->worker);
+        workers_ask_activity(service->workers);
         return look_in(service, STATUS_USEC);
     }
     return 0;
 }
 
-static void log_decisions(const struct service *service)
+/* Writes what the workers have decided, and has the rest of what is left out written in time. */
+static int log_decisions(const struct service *service)
 {
     struct audit_record record;
+    uint64_t now = loop_now();
 
-    while (worker_read_audit(service->worker, &record)) {
-        journal_write(&record);
+    while (workers_read_audit(service->workers, &record)) {
+        decisions_take(service->decisions, now, &record);
     }
+    if (decisions_deadline(service->decisions) <= now) {
+        decisions_flush(service->decisions, now, false);
+    }
+    if (decisions_deadline(service->decisions) == UINT64_MAX) {
+        return 0;
+    }
+    sd_event_source_set_time(service->decisions_timer, decisions_deadline(service->decisions));
+    return sd_event_source_set_enabled(service->decisions_timer, SD_EVENT_ONESHOT);
+}
+
+static int on_decisions_timer(sd_event_source *source, uint64_t due, void *userdata)
+{
+    (void)source;
+    (void)due;
+    return log_decisions(userdata);
 }
 
 /*
@@ -120,12 +145,12 @@ static void reload(struct service *service)
     outlook_tell(policy_needs(policy));
     service->policies++;
     service->reloading = true;
-    worker_set_policy(service->worker, policy);
+    workers_set_policy(service->workers, policy);
 }
 
 static void finish_reload(struct service *service)
 {
-    if (!service->reloading || worker_policies(service->worker) != service->policies) {
+    if (!service->reloading || workers_policies(service->workers) != service->policies) {
         return;
     }
     service->reloading = false;
@@ -161,10 +186,10 @@ static int on_worker_event(sd_event_source *source, int fd, uint32_t revents, vo
     (void)source;
     (void)fd;
     (void)revents;
-    worker_clear_event(service->worker);
-    log_decisions(service);
+    workers_take_event(service->workers);
+    (void)log_decisions(service);
     finish_reload(service);
-    if (worker_stopped(service->worker)) {
+    if (workers_stopped(service->workers)) {
         return sd_event_exit(service->event, 0);
     }
     service->activity_asked = false;
@@ -183,7 +208,7 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
     log_line(LOG_DEBUG, "%s: sending out what was read, then stopping.",
              info->ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");
     (void)sd_notify(0, "STOPPING=1\nSTATUS=Sending out what was read.");
-    worker_drain(service->worker);
+    workers_drain(service->workers);
     return 0;
 }
 
@@ -206,16 +231,22 @@ static int service_listen(struct service *service)
 {
     int r;
 
+    service->decisions = decisions_new();
+    if (!service->decisions) {
+        return -ENOMEM;
+    }
     if ((r = sd_event_new(&service->event)) < 0 ||
         (r = sd_event_add_signal(service->event, NULL, SIGTERM, on_signal, service)) < 0 ||
         (r = sd_event_add_signal(service->event, NULL, SIGINT, on_signal, service)) < 0 ||
         (service->policy_file &&
          (r = sd_event_add_signal(service->event, NULL, SIGHUP, on_hangup, service)) < 0) ||
-        (r = sd_event_add_io(service->event, NULL, worker_event_fd(service->worker), EPOLLIN,
+        (r = sd_event_add_io(service->event, NULL, workers_event_fd(service->workers), EPOLLIN,
                              on_worker_event, service)) < 0 ||
         (r = sd_event_add_time_relative(service->event, &service->status_timer, CLOCK_MONOTONIC,
                                         STATUS_SOON_USEC, STATUS_SOON_USEC, on_status_timer,
-                                        service)) < 0) {
+                                        service)) < 0 ||
+        (r = sd_event_add_time(service->event, &service->decisions_timer, CLOCK_MONOTONIC,
+                               UINT64_MAX, 0, on_decisions_timer, service)) < 0) {
         return r;
     }
     return 0;
@@ -225,11 +256,14 @@ static int service_listen(struct service *service)
  * How many connections there are descriptors for, besides those that the daemon needs for itself,
  * now or in a moment (sd_notify(3) opens a socket each time).
  */
-static uint64_t find_connections_fit(size_t n_sockets, bool has_policy)
+static uint64_t find_connections_fit(size_t n_sockets, size_t n_workers, bool has_policy)
 {
     struct rlimit limit;
-    rlim_t reserved = DESCRIPTORS_RESERVED + n_sockets + (has_policy ? DESCRIPTORS_FOR_POLICY : 0);
+    rlim_t reserved = DESCRIPTORS_RESERVED + n_sockets + n_workers * DESCRIPTORS_PER_WORKER;
 
+    if (has_policy) {
+        reserved += DESCRIPTORS_FOR_POLICY + n_workers * DESCRIPTORS_PER_JUDGE;
+    }
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
         limit.rlim_cur = limit.rlim_max = 1024;
     }
@@ -266,10 +300,8 @@ static void log_sockets(const struct activated *sockets, size_t n_sockets)
     }
 }
 
-static void log_end(const struct service *service)
+static void log_end(const struct service *service, const struct counters *counters)
 {
-    const struct counters *counters = worker_counters(service->worker);
-
     log_line(LOG_INFO, "Stopped%s after %" PRIu64 " connections and %" PRIu64 " messages.",
              service->stopping ? "" : ", being idle,", counter_get(counters, COUNTER_ACCEPTED),
              counter_get(counters, COUNTER_MESSAGES));
@@ -285,6 +317,37 @@ static bool any_echoes(const struct activated *sockets, size_t n_sockets)
     return false;
 }
 
+/* Returns when all has come to its end: 0, or a negative errno that the log has explained. */
+static int service_serve(struct service *service)
+{
+    struct counters counters;
+    int r;
+
+    workers_count(service->workers, &counters);
+    (void)status_look(&service->status, &counters);
+    status_show(&service->status);
+    /* Before anybody is served: who was may have the service reloaded, which systemd does not do to
+     * one that is not ready. */
+    (void)sd_notify(0, "READY=1");
+    r = workers_start(service->workers);
+    if (r < 0) {
+        log_line(LOG_ERR, "Serving could not begin: %s.", strerror(-r));
+        return r;
+    }
+    r = sd_event_loop(service->event);
+    if (r < 0) {
+        log_line(LOG_ERR, "The event loop failed: %s.", strerror(-r));
+        return r;
+    }
+    (void)sd_notify(0, "STOPPING=1");
+    (void)log_decisions(service);
+    decisions_flush(service->decisions, loop_now(), true);
+    workers_count(service->workers, &counters);
+    (void)status_log_troubles(&service->status, &counters, 0, true);
+    log_end(service, &counters);
+    return 0;
+}
+
 int service_run(const struct options *options, const struct activated *sockets, size_t n_sockets,
                 struct policy *policy)
 {
@@ -294,8 +357,11 @@ int service_run(const struct options *options, const struct activated *sockets, 
         .status = {.echoes = any_echoes(sockets, n_sockets)},
     };
     unsigned needs = policy ? policy_needs(policy) : 0;
-    uint64_t fit = find_connections_fit(n_sockets, policy);
-    const struct worker_config config = {
+    size_t n_workers =
+        workers_for(options->workers > 0 ? options->workers : workers_auto(), sockets, n_sockets);
+    uint64_t fit = find_connections_fit(n_sockets, n_workers, policy);
+    const struct workers_config config = {
+        .n = n_workers,
         .sockets = sockets,
         .n_sockets = n_sockets,
         .connections_max = options->connections_max > 0 ? options->connections_max : fit,
@@ -314,27 +380,16 @@ int service_run(const struct options *options, const struct activated *sockets, 
                  options->connections_max, fit);
     }
     if ((r = block_signals(options->policy)) < 0 ||
-        (r = worker_new(&config, &service.worker)) < 0 || (r = service_listen(&service)) < 0 ||
-        (r = worker_start(service.worker)) < 0) {
+        (r = workers_new(&config, &service.workers)) < 0 || (r = service_listen(&service)) < 0) {
         log_line(LOG_ERR, "Serving could not begin: %s.", strerror(-r));
         return r;
     }
 
     log_sockets(sockets, n_sockets);
+    log_line(n_workers > 1 ? LOG_INFO : LOG_DEBUG, "Serving with %zu worker%s.", n_workers,
+             n_workers == 1 ? "" : "s");
     if (policy) {
         outlook_tell(needs);
     }
-    (void)status_look(&service.status, worker_counters(service.worker));
-    status_show(&service.status);
-    (void)sd_notify(0, "READY=1");
-    r = sd_event_loop(service.event);
-    if (r < 0) {
-        log_line(LOG_ERR, "The event loop failed: %s.", strerror(-r));
-        return r;
-    }
-    (void)sd_notify(0, "STOPPING=1");
-    log_decisions(&service);
-    (void)status_log_troubles(&service.status, worker_counters(service.worker), 0, true);
-    log_end(&service);
-    return 0;
+    return service_serve(&service);
 }

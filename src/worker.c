@@ -3,17 +3,16 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
-#include <stdbool.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
 #include "acceptor.h"
+#include "arrivals.h"
 #include "connection.h"
-#include "datagram.h"
+#include "datagrams.h"
 #include "gate.h"
 #include "reception.h"
-#include "reply.h"
 #include "util.h"
 
 /* How long clients have, at the stop, to read what is owed to them. */
@@ -25,39 +24,24 @@ struct worker {
     bool thread_runs;
 
     struct acceptors acceptors;
-    struct datagram *datagrams;
+    struct datagrams datagrams;
     uint64_t exit_idle_usec;
     uint64_t drain_until;
+    bool nobody_comes;        /* after the connections that were passed */
+    bool commanded;           /* one event of this turn was a command */
+    bool leaves;              /* being held, it was told to */
+    enum worker_order obeyed; /* the last one */
 
     /* Between the planes. */
     struct watch command; /* an eventfd: look at what is asked for */
     int event_fd;
     _Atomic(struct policy *) policy_next; /* to be put in force, or NULL */
     _Atomic uint64_t policies;
+    _Atomic enum worker_order order;
+    _Atomic enum worker_state state;
     atomic_bool drain_asked;
     atomic_bool activity_asked;
-    atomic_bool stopped;
 };
-
-static void raise_event(int fd)
-{
-    const uint64_t one = 1;
-
-    /* An eventfd takes it, or is readable already. */
-    (void)!write(fd, &one, sizeof(one));
-}
-
-static void pay_debts(struct worker *worker)
-{
-    for (struct datagram *datagram = worker->datagrams; datagram; datagram = datagram->next) {
-        if (datagram->debts.retry_at != UINT64_MAX) {
-            uint64_t now = loop_now();
-            if (datagram->debts.retry_at <= now) {
-                reply_pay(datagram, &worker->loop, now);
-            }
-        }
-    }
-}
 
 static bool is_idle(const struct worker *worker)
 {
@@ -68,17 +52,8 @@ static bool is_idle(const struct worker *worker)
 /* Writes to the audit what is due. */
 static void keep_audit(struct worker *worker, bool final)
 {
-    struct gate *gate = worker->loop.gate;
-
-    if (!gate) {
-        return;
-    }
-    if (final || audit_deadline(gate_audit(gate)) <= loop_now()) {
-        uint64_t forgotten = audit_flush(gate_audit(gate), loop_now(), final);
-        counter_add(&worker->loop.counters, COUNTER_AUDIT_LOST, (int64_t)forgotten);
-    }
-    if (audit_has_news(gate_audit(gate))) {
-        raise_event(worker->event_fd);
+    if (worker->loop.gate && gate_keep_audit(worker->loop.gate, &worker->loop.counters, final)) {
+        event_raise(worker->event_fd);
     }
 }
 
@@ -86,41 +61,84 @@ static void keep_audit(struct worker *worker, bool final)
 static uint64_t next_deadline(const struct worker *worker)
 {
     uint64_t until = worker->loop.draining ? worker->drain_until : worker->acceptors.resume_at;
+    uint64_t datagrams = datagrams_deadline(&worker->datagrams);
+    uint64_t farewells = farewell_deadline(&worker->loop.farewells);
+    struct gate *gate = worker->loop.gate;
 
-    if (worker->loop.gate && audit_deadline(gate_audit(worker->loop.gate)) < until) {
-        until = audit_deadline(gate_audit(worker->loop.gate));
-    }
-    if (farewell_deadline(&worker->loop.farewells) < until) {
-        until = farewell_deadline(&worker->loop.farewells);
-    }
-    for (const struct datagram *datagram = worker->datagrams; datagram; datagram = datagram->next) {
-        if (datagram->debts.retry_at < until) {
-            until = datagram->debts.retry_at;
-        }
-    }
-    return until;
+    until = datagrams < until ? datagrams : until;
+    until = farewells < until ? farewells : until;
+    return gate && gate_deadline(gate) < until ? gate_deadline(gate) : until;
 }
 
-/* Waits for events and serves them. Returns whether the worker was idle, and stayed so for long
- * enough to leave. */
-static bool serve(struct worker *worker)
+static void say(struct worker *worker, enum worker_state state)
+{
+    atomic_store(&worker->state, state);
+    if (state != WORKER_SERVING) {
+        event_raise(worker->event_fd);
+    }
+}
+
+/* Waits for events and serves them. Returns how many there were. */
+static int serve(struct worker *worker)
 {
     uint64_t until = next_deadline(worker);
     bool idle = until == UINT64_MAX && is_idle(worker);
-    uint64_t now;
-    uint64_t wait;
+    uint64_t now = until != UINT64_MAX ? loop_now() : 0;
+    uint64_t wait = until > now ? until - now : 0;
     int events;
 
-    if (idle) {
+    if (idle && worker_state(worker) == WORKER_SERVING) {
         wait = worker->exit_idle_usec;
-    } else if (until == UINT64_MAX) {
-        wait = UINT64_MAX;
-    } else {
-        now = loop_now();
-        wait = until > now ? until - now : 0;
     }
+    worker->commanded = false;
     events = loop_turn(&worker->loop, wait);
-    return idle && events == 0;
+    if (idle && events == 0 && worker_state(worker) == WORKER_SERVING) {
+        say(worker, WORKER_IDLE);
+    } else if (worker_state(worker) == WORKER_IDLE &&
+               (events > 1 || !worker->commanded || !is_idle(worker))) {
+        say(worker, WORKER_SERVING);
+    }
+    return events;
+}
+
+static void stop_taking(struct worker *worker)
+{
+    acceptors_stop(&worker->acceptors, &worker->loop);
+    arrivals_close(&worker->loop);
+    datagrams_pause(&worker->datagrams, &worker->loop);
+}
+
+/*
+ * Does as it was told. After a turn, so that no event of what is not watched any more stands behind
+ * this: what was not taken by now waits in the kernel. That is why there is no race with a client
+ * that arrives while the worker leaves: systemd finds it there.
+ */
+static void obey(struct worker *worker)
+{
+    enum worker_order order = atomic_load(&worker->order);
+
+    if (order == worker->obeyed || worker->loop.draining) {
+        return;
+    }
+    worker->obeyed = order;
+    switch (order) {
+    case WORKER_SERVE:
+        arrivals_open(&worker->loop);
+        acceptors_resume(&worker->acceptors, &worker->loop);
+        datagrams_resume(&worker->datagrams, &worker->loop);
+        say(worker, worker_state(worker) == WORKER_HELD ? WORKER_IDLE : WORKER_SERVING);
+        break;
+    case WORKER_HOLD:
+        stop_taking(worker);
+        say(worker, worker_state(worker) == WORKER_IDLE && is_idle(worker) &&
+                            next_deadline(worker) == UINT64_MAX
+                        ? WORKER_HELD
+                        : WORKER_BUSY);
+        break;
+    case WORKER_LEAVE:
+        worker->leaves = true;
+        break;
+    }
 }
 
 static void begin_drain(struct worker *worker)
@@ -129,30 +147,17 @@ static void begin_drain(struct worker *worker)
 
     loop->draining = true;
     worker->drain_until = loop_now() + DRAIN_USEC;
-    acceptors_stop(&worker->acceptors, loop);
-    for (struct datagram *datagram = worker->datagrams; datagram; datagram = datagram->next) {
-        datagram_pause(datagram, loop);
-    }
+    stop_taking(worker);
     for (struct connection *connection = loop->connections; connection;
          connection = connection->next) {
         connection_drain(connection);
     }
 }
 
-/*
- * Whether the worker is through. When it leaves because it is idle there is no race with a client
- * that arrives: nothing has been taken from the sockets since the last turn saw them empty, so what
- * comes now waits in the kernel, where systemd finds it.
- */
-static bool is_through(const struct worker *worker, bool idled)
+static bool is_through(const struct worker *worker)
 {
-    if (worker->loop.draining) {
-        return is_idle(worker) || loop_now() >= worker->drain_until;
-    }
-    if (!worker->acceptors.first && !worker->datagrams) {
-        return is_idle(worker); /* nobody can come after the connection that was passed */
-    }
-    return idled;
+    return worker->loop.draining ? is_idle(worker) || loop_now() >= worker->drain_until
+                                 : worker->leaves || (worker->nobody_comes && is_idle(worker));
 }
 
 static void take_policy(struct worker *worker)
@@ -163,11 +168,8 @@ static void take_policy(struct worker *worker)
         return;
     }
     gate_set_policy(worker->loop.gate, policy);
-    for (struct datagram *datagram = worker->datagrams; datagram; datagram = datagram->next) {
-        (void)datagram_follow_policy(datagram, &worker->loop);
-    }
     atomic_fetch_add(&worker->policies, 1);
-    raise_event(worker->event_fd);
+    event_raise(worker->event_fd);
 }
 
 static void take_command(struct loop *loop, struct watch *watch, uint32_t events)
@@ -176,8 +178,11 @@ static void take_command(struct loop *loop, struct watch *watch, uint32_t events
     uint64_t count;
 
     (void)events;
+    worker->commanded = true;
     (void)!read(watch->fd, &count, sizeof(count));
     take_policy(worker);
+    arrivals_take(loop);
+    datagrams_take(&worker->datagrams, loop);
     if (atomic_load(&worker->drain_asked) && !loop->draining) {
         begin_drain(worker);
     }
@@ -193,115 +198,120 @@ static void drop_rest(struct worker *worker)
         connection_free(loop, loop->connections);
     }
     farewell_end_all(loop);
-    for (struct datagram *datagram = worker->datagrams; datagram; datagram = datagram->next) {
-        datagram_drop(datagram, loop);
+    datagrams_drop(&worker->datagrams, loop);
+}
+
+/* What is to be done between two turns; the last one had EVENTS. */
+static void tend(struct worker *worker, int events)
+{
+    struct loop *loop = &worker->loop;
+
+    if (!loop->draining && worker->obeyed == WORKER_SERVE) {
+        acceptors_regulate(&worker->acceptors, loop);
+        if (loop->common->n > 1) {
+            datagrams_share(&worker->datagrams, loop, events);
+        }
+    }
+    datagrams_tend(&worker->datagrams, loop);
+    if (loop->farewells.first) {
+        farewell_end_due(loop, loop_now());
+    }
+    keep_audit(worker, false);
+    if (atomic_load_explicit(&worker->activity_asked, memory_order_relaxed)) {
+        atomic_store(&worker->activity_asked, false);
+        event_raise(worker->event_fd);
     }
 }
 
 static void *worker_run(void *argument)
 {
     struct worker *worker = argument;
-    bool idled = false;
+    char name[16]; /* as much as the kernel keeps */
 
-    while (!is_through(worker, idled)) {
-        idled = serve(worker);
-        if (!worker->loop.draining) {
-            acceptors_regulate(&worker->acceptors, &worker->loop);
-        }
-        pay_debts(worker);
-        if (worker->loop.farewells.first) {
-            farewell_end_due(&worker->loop, loop_now());
-        }
-        keep_audit(worker, false);
-        if (atomic_load_explicit(&worker->activity_asked, memory_order_relaxed)) {
-            atomic_store(&worker->activity_asked, false);
-            raise_event(worker->event_fd);
-        }
+    snprintf(name, sizeof(name), "worker-%zu", worker->loop.index);
+    (void)pthread_setname_np(pthread_self(), name);
+    while (!is_through(worker)) {
+        tend(worker, serve(worker));
+        obey(worker);
     }
     drop_rest(worker);
     keep_audit(worker, true);
-    atomic_store(&worker->stopped, true);
-    raise_event(worker->event_fd);
+    say(worker, WORKER_STOPPED);
     return NULL;
 }
 
-static int add_socket(struct worker *worker, const struct activated *socket)
+/* SOCKET is the one with the number NUMBER of its kind. */
+static int add_socket(struct worker *worker, const struct activated *socket, size_t number)
 {
-    struct datagram *datagram;
-    int r;
+    struct loop *loop = &worker->loop;
 
-    if (socket->role != ROLE_ECHO && !worker->loop.gate) {
+    if (socket->role != ROLE_ECHO && !loop->gate) {
         return -EINVAL;
     }
     switch (socket->kind) {
     case SOCKET_LISTENING:
-        return acceptors_add(&worker->acceptors, &worker->loop, socket);
+        worker->nobody_comes = false;
+        return acceptors_add(&worker->acceptors, loop, socket);
     case SOCKET_DATAGRAM:
-        datagram = malloc(sizeof(*datagram));
-        if (!datagram) {
-            return -ENOMEM;
-        }
-        r = datagram_init(datagram, &worker->loop, socket);
-        datagram->next = worker->datagrams;
-        worker->datagrams = datagram;
-        return r < 0 ? r : datagram_resume(datagram, &worker->loop);
+        worker->nobody_comes = false;
+        return number % loop->common->n != loop->index
+                   ? 0
+                   : datagrams_add(&worker->datagrams, loop, socket);
     case SOCKET_CONNECTED:
-        counter_add(&worker->loop.counters, COUNTER_ACCEPTED, 1);
-        return reception_connection(&worker->loop, socket->role, socket->fd, socket->type);
+        if (loop->index > 0) {
+            return 0;
+        }
+        counter_add(&loop->counters, COUNTER_ACCEPTED, 1);
+        return reception_connection(loop, socket->role, socket->fd, socket->type);
     }
     return -EINVAL;
 }
 
+static int add_sockets(struct worker *worker, const struct worker_config *config)
+{
+    size_t counts[] = {[SOCKET_LISTENING] = 0, [SOCKET_CONNECTED] = 0, [SOCKET_DATAGRAM] = 0};
+    int r = 0;
+
+    worker->nobody_comes = true;
+    for (size_t i = 0; i < config->n_sockets && r >= 0; i++) {
+        const struct activated *socket = &config->sockets[i];
+        r = add_socket(worker, socket, counts[socket->kind]++);
+    }
+    return r;
+}
+
 static int worker_init(struct worker *worker, const struct worker_config *config)
 {
-    const char *notify;
     int r;
 
     *worker = (struct worker){
         .exit_idle_usec = config->exit_idle_usec,
         .acceptors = {.resume_at = UINT64_MAX},
         .command = {.ready = take_command, .fd = -1},
-        .event_fd = -1,
+        .event_fd = config->event_fd,
     };
-    r = loop_init(&worker->loop, config->connections_max, config->connections_fit,
-                  config->busy_poll);
-    if (r < 0) {
-        policy_free(config->policy);
-        return r;
+    r = loop_init(&worker->loop, config->common, config->index, config->busy_poll);
+    if (r == 0 && config->policy) {
+        r = gate_new(policy_ref(config->policy), audit_share(config->common->n),
+                     &worker->loop.gate);
     }
-    r = config->policy ? gate_new(config->policy, &worker->loop.gate) : 0;
-    if (r < 0) {
-        return r;
-    }
-    /* A client must not have the daemon speak to the service manager. */
-    notify =
-        getenv("NOTIFY_SOCKET"); // NOLINT(concurrency-mt-unsafe): nobody changes the environment
-    r = notify && notify[0] == '/' ? off_limits_add(&worker->loop.off_limits, notify) : 0;
     if (r < 0) {
         return r;
     }
     worker->command.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    worker->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (worker->command.fd < 0 || worker->event_fd < 0) {
+    if (worker->command.fd < 0) {
         return -errno;
     }
+    loop_member(&worker->loop)->wake_fd = worker->command.fd;
     r = loop_watch(&worker->loop, &worker->command, EPOLLIN);
-    for (size_t i = 0; i < config->n_sockets && r >= 0; i++) {
-        r = add_socket(worker, &config->sockets[i]);
-    }
-    return r;
+    return r < 0 ? r : add_sockets(worker, config);
 }
 
 int worker_new(const struct worker_config *config, struct worker **ret)
 {
     struct worker *worker = malloc(sizeof(*worker));
-    int r;
+    int r = worker ? worker_init(worker, config) : -ENOMEM;
 
-    if (!worker) {
-        policy_free(config->policy);
-        return -ENOMEM;
-    }
-    r = worker_init(worker, config);
     if (r < 0) {
         worker_free(worker);
         return r;
@@ -318,26 +328,27 @@ int worker_start(struct worker *worker)
     return -r;
 }
 
+void worker_join(struct worker *worker)
+{
+    if (worker->thread_runs) {
+        pthread_join(worker->thread, NULL);
+        worker->thread_runs = false;
+    }
+}
+
 void worker_free(struct worker *worker)
 {
     if (!worker) {
         return;
     }
-    if (worker->thread_runs) {
-        worker_drain(worker);
-        pthread_join(worker->thread, NULL);
-    }
+    arrivals_drop(&worker->loop);
+    datagrams_pause(&worker->datagrams, &worker->loop);
     drop_rest(worker);
     acceptors_deinit(&worker->acceptors);
-    while (worker->datagrams) {
-        struct datagram *datagram = worker->datagrams;
-        worker->datagrams = datagram->next;
-        free(datagram);
-    }
+    datagrams_deinit(&worker->datagrams);
     gate_free(worker->loop.gate);
-    policy_free(atomic_load(&worker->policy_next));
+    policy_unref(atomic_load(&worker->policy_next));
     fd_close(&worker->command.fd);
-    fd_close(&worker->event_fd);
     loop_deinit(&worker->loop);
     free(worker);
 }
@@ -345,15 +356,26 @@ void worker_free(struct worker *worker)
 void worker_drain(struct worker *worker)
 {
     atomic_store(&worker->drain_asked, true);
-    raise_event(worker->command.fd);
+    event_raise(worker->command.fd);
+}
+
+enum worker_state worker_state(const struct worker *worker)
+{
+    return atomic_load(&worker->state);
+}
+
+void worker_order(struct worker *worker, enum worker_order order)
+{
+    atomic_store(&worker->order, order);
+    event_raise(worker->command.fd);
 }
 
 void worker_set_policy(struct worker *worker, struct policy *policy)
 {
     struct policy *before = atomic_exchange(&worker->policy_next, policy);
 
-    policy_free(before); /* the worker has not come to it */
-    raise_event(worker->command.fd);
+    policy_unref(before); /* the worker has not come to it */
+    event_raise(worker->command.fd);
 }
 
 uint64_t worker_policies(const struct worker *worker)
@@ -364,23 +386,6 @@ uint64_t worker_policies(const struct worker *worker)
 bool worker_read_audit(struct worker *worker, struct audit_record *record)
 {
     return worker->loop.gate && audit_read(gate_audit(worker->loop.gate), record);
-}
-
-int worker_event_fd(const struct worker *worker)
-{
-    return worker->event_fd;
-}
-
-void worker_clear_event(struct worker *worker)
-{
-    uint64_t count;
-
-    (void)!read(worker->event_fd, &count, sizeof(count));
-}
-
-bool worker_stopped(const struct worker *worker)
-{
-    return atomic_load(&worker->stopped);
 }
 
 void worker_ask_activity(struct worker *worker)

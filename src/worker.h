@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * The data plane: a thread with an epoll set that serves sockets. It never blocks, never logs,
- * looks nothing up; the control plane speaks to it through the few functions here and hears of it
- * through one descriptor.
+ * The data plane, one of its threads: an epoll set that serves sockets. It never blocks, never
+ * logs, looks nothing up. What it shares with other workers is in common.h; the control plane
+ * speaks to all of them together (workers.h), and nobody else speaks to this.
  */
 
 #include <stdbool.h>
@@ -14,6 +14,7 @@
 #include "activation.h"
 #include "audit.h"
 #include "busy_poll.h"
+#include "common.h"
 #include "counters.h"
 #include "policy.h"
 
@@ -22,21 +23,25 @@ struct worker;
 struct worker_config {
     const struct activated *sockets; /* the descriptors stay the caller's, but for connected ones */
     size_t n_sockets;
-    uint64_t connections_max; /* more are refused */
-    uint64_t connections_fit; /* more wait until there are descriptors for them */
+    struct common *common; /* of all workers; what is common to them is set up one by one */
+    size_t index;          /* this one's place there */
+    int event_fd;          /* an eventfd of the caller's that says: look at the workers */
     struct busy_poll_option busy_poll;
-    uint64_t exit_idle_usec; /* stop after this long with nobody connected and nothing owed */
-    struct policy *policy;   /* for the roles that take one; the worker's from then on, also if
-                                worker_new() fails. Or NULL */
+    uint64_t exit_idle_usec;
+    struct policy *policy; /* for the roles that take one, or NULL */
 };
 
 /*
- * Makes a worker, which serves nothing before it is started. The descriptors that others need have
- * to be open by then: clients may take all the rest. Both return 0 or a negative errno. The thread
- * has the caller's signal mask. worker_free() ends it if it still runs.
+ * Makes a worker, which serves nothing before it is started: all that listens, its share of the
+ * datagram sockets, and the first one also connections that were passed. Both return 0 or a
+ * negative errno. The thread has the caller's signal mask.
  */
 int worker_new(const struct worker_config *config, struct worker **ret);
 int worker_start(struct worker *worker);
+
+/* Waits until the thread has ended, if it was started. All workers have to have ended before the
+ * first is freed. */
+void worker_join(struct worker *worker);
 void worker_free(struct worker *worker);
 
 /*
@@ -46,25 +51,37 @@ void worker_free(struct worker *worker);
 void worker_drain(struct worker *worker);
 
 /*
+ * How a worker and the control plane come to agree on the end of those that are idle. A worker that
+ * has been idle for exit_idle_usec says so, and no more than that: others may be at work, and the
+ * next client may come to this one.
+ */
+enum worker_state {
+    WORKER_SERVING,
+    WORKER_IDLE,    /* nobody connected and nothing owed, for exit_idle_usec */
+    WORKER_HELD,    /* takes nothing new, and is idle still: it may go */
+    WORKER_BUSY,    /* takes nothing new, but is not idle */
+    WORKER_STOPPED, /* everything that it took on is settled, or was dropped and counted */
+};
+
+enum worker_order {
+    WORKER_SERVE, /* as from the beginning */
+    WORKER_HOLD,  /* leave in the kernel what arrives, become WORKER_HELD or WORKER_BUSY */
+    WORKER_LEAVE, /* for those that are held: become WORKER_STOPPED */
+};
+
+enum worker_state worker_state(const struct worker *worker);
+void worker_order(struct worker *worker, enum worker_order order);
+
+/*
  * Has the worker, which was made with a policy, put POLICY in force, which it takes over.
- * worker_policies() tells how many it has put in force so since the start.
+ * worker_policies() tells how many it has put in force so since the start; one that is overtaken by
+ * the next before the worker has come to it is none.
  */
 void worker_set_policy(struct worker *worker, struct policy *policy);
 uint64_t worker_policies(const struct worker *worker);
 
 /* Takes out the oldest record of what was decided on a client. Returns whether there was one. */
 bool worker_read_audit(struct worker *worker, struct audit_record *record);
-
-/*
- * Becomes readable when the worker has stopped, has put a policy in force, has written to the
- * audit, or has done something after worker_ask_activity().
- */
-int worker_event_fd(const struct worker *worker);
-void worker_clear_event(struct worker *worker);
-
-/* Whether the worker has stopped: everything that it took on is settled, or was dropped and
- * counted. */
-bool worker_stopped(const struct worker *worker);
 
 /* Asks for one event as soon as the worker has something to do. */
 void worker_ask_activity(struct worker *worker);

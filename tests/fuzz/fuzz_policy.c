@@ -74,7 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         policy_print(policy, file);
         (void)fclose(file);
         free(text);
-        policy_free(policy);
+        policy_unref(policy);
     }
     return 0;
 }

@@ -248,9 +248,13 @@ def test_the_journal_has_the_refusal_that_the_advice_points_to(units):
         begin = time.time()
         facts = wrong(REFUSED, "refused-by-policy", auth.path(SEQPACKET))
         command = next(line for line in facts["advice"].splitlines() if line.startswith("journalctl "))
-        run("journalctl", "--sync")
-        done = run(*command.split(), f"--since=@{begin:.6f}", "--output=cat")
-        assert f"Refused uid {visitor()[1]}" in done.stdout
+
+        def found():
+            run("journalctl", "--sync")
+            return run(*command.split(), f"--since=@{begin:.6f}", "--output=cat").stdout
+
+        # The service writes it when its client may have been told already.
+        assert eventually(lambda: f"Refused uid {visitor()[1]}" in found()), found()
     finally:
         auth.stop()
 

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from uds import (ALL, CONNECTED, DGRAM, PATIENCE, STREAM, connect, echoes, eventually, open_socket, run)
+from uds import (ALL, CONNECTED, DGRAM, OPTIONS, PATIENCE, STREAM, connect, echoes, eventually, open_socket, run)
 
 pytestmark = pytest.mark.systemd
 
@@ -168,7 +168,7 @@ def set_idle_time(units, span):
     command = units.show("uds-echo.service", "ExecStart")
     path = re.search(r"path=(\S+)", command).group(1)
     units.override("uds-echo.service",
-                   f"[Service]\nExecStart=\nExecStart={path} --exit-idle-time={span}\n")
+                   f"[Service]\nExecStart=\nExecStart={path} {' '.join(OPTIONS)} --exit-idle-time={span}\n")
 
 
 @pytest.mark.parametrize("kind", ALL)

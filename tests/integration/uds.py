@@ -20,6 +20,9 @@ ALL = list(TYPES)
 CONNECTED = [STREAM, SEQPACKET]
 
 ECHOD = os.environ.get("UDS_ECHOD", "/usr/libexec/uds-echod")
+# More options for the daemon in every test, so that the suite can be run with others than the default ones. The
+# installed units have them already (tools/test).
+OPTIONS = os.environ.get("UDS_ECHOD_OPTIONS", "").split()
 CLIENT = os.environ.get("UDS_ECHO", "/usr/bin/uds-echo")
 
 
@@ -86,6 +89,43 @@ def listening(kind, address=""):
 
 def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def threads(pid):
+    """The daemon's threads by number, with their names; a sanitizer's own are none of them."""
+    names = {int(number): Path(f"/proc/{pid}/task/{number}/comm").read_text().strip()
+             for number in os.listdir(f"/proc/{pid}/task")}
+    return {number: name for number, name in names.items() if number == pid or name.startswith("worker-")}
+
+
+def falls_silent(pid):
+    """Whether there comes a time in which no thread wakes up."""
+    def switches():
+        text = "".join(Path(f"/proc/{pid}/task/{number}/status").read_text() for number in threads(pid))
+        return sum(int(number) for number in re.findall(r"^voluntary_ctxt_switches:\s+(\d+)", text, re.M))
+
+    last = [switches(), 0]
+
+    def quiet():
+        now = switches()
+        last[1] = last[1] + 1 if now == last[0] else 0
+        last[0] = now
+        return last[1] >= 300  # some 1.5 s
+
+    return eventually(quiet)
+
+
+def watched(pid):
+    """What is in each epoll set of a process: descriptors, as its own numbers."""
+    sets = {}
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            if os.readlink(f"/proc/{pid}/fd/{number}") == "anon_inode:[eventpoll]":
+                text = Path(f"/proc/{pid}/fdinfo/{number}").read_text()
+                sets[int(number)] = [int(fd) for fd in re.findall(r"^tfd:\s+(\d+)", text, re.M)]
+        except FileNotFoundError:  # it was closed just now
+            pass
+    return sets
 
 
 def status_kib(pid, field):
@@ -184,7 +224,8 @@ class Activated:
     def start(self):
         for kind in ALL:
             self.processes[kind] = subprocess.Popen(
-                ["systemd-socket-activate", *self.options[kind], f"--listen={self.path(kind)}", ECHOD],
+                ["systemd-socket-activate", *self.options[kind], f"--listen={self.path(kind)}", ECHOD,
+                 *OPTIONS],
                 stderr=subprocess.DEVNULL)
         assert eventually(lambda: all(Path(self.path(kind)).is_socket() for kind in ALL))
 
@@ -220,7 +261,7 @@ class Daemon:
         self.output = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             # The variable has to hold the pid of the program that is to read it.
-            [*wrap, "sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", ECHOD, *arguments], env=variables,
+            [*wrap, "sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", ECHOD, *OPTIONS, *arguments], env=variables,
             preexec_fn=place, close_fds=False, stdin=subprocess.DEVNULL, stdout=self.output,
             stderr=self.output)
 

@@ -31,7 +31,7 @@ static unsigned read_all(struct audit *audit)
 
 static void a_decision_is_read_as_it_was_written(void **state)
 {
-    struct audit *audit = audit_new();
+    struct audit *audit = audit_new(AUDIT_RECORDS);
 
     (void)state;
     assert_non_null(audit);
@@ -70,7 +70,7 @@ static void a_decision_is_read_as_it_was_written(void **state)
 
 static void what_is_absent_is_not_in_the_record(void **state)
 {
-    struct audit *audit = audit_new();
+    struct audit *audit = audit_new(AUDIT_RECORDS);
 
     (void)state;
     strcpy(peer.unit, "of-somebody-else.service");
@@ -88,28 +88,28 @@ static void what_is_absent_is_not_in_the_record(void **state)
 
 static void a_client_cannot_fill_the_journal_and_what_is_left_out_is_counted(void **state)
 {
-    struct audit *audit = audit_new();
+    struct audit *audit = audit_new(AUDIT_RECORDS);
     uint64_t now = 5 * SECOND;
 
     (void)state;
     for (int i = 0; i < 10000; i++) {
         assert_int_equal(decide(audit, now, 1000, false), 0);
     }
-    assert_int_equal(read_all(audit), AUDIT_BURST);
-    assert_int_equal(audit_deadline(audit), now + AUDIT_WINDOW_USEC);
-    assert_int_equal(audit_flush(audit, now + AUDIT_WINDOW_USEC - 1, false), 0);
+    assert_int_equal(read_all(audit), THROTTLE_BURST);
+    assert_int_equal(audit_deadline(audit), now + THROTTLE_WINDOW_USEC);
+    assert_int_equal(audit_flush(audit, now + THROTTLE_WINDOW_USEC - 1, false), 0);
     assert_int_equal(read_all(audit), 0);
-    assert_int_equal(audit_deadline(audit), now + AUDIT_WINDOW_USEC);
+    assert_int_equal(audit_deadline(audit), now + THROTTLE_WINDOW_USEC);
 
-    assert_int_equal(audit_flush(audit, now + AUDIT_WINDOW_USEC, false), 0);
+    assert_int_equal(audit_flush(audit, now + THROTTLE_WINDOW_USEC, false), 0);
     assert_int_equal(audit_deadline(audit), UINT64_MAX);
     assert_int_equal(read_all(audit), 1);
-    assert_int_equal(record.left_out, 10000 - AUDIT_BURST);
+    assert_int_equal(record.left_out, 10000 - THROTTLE_BURST);
     assert_int_equal(record.uid, 1000);
     assert_false(record.decision.allow);
 
     /* And a new time begins. */
-    assert_int_equal(decide(audit, now + AUDIT_WINDOW_USEC, 1000, false), 0);
+    assert_int_equal(decide(audit, now + THROTTLE_WINDOW_USEC, 1000, false), 0);
     assert_int_equal(read_all(audit), 1);
     assert_int_equal(record.left_out, 0);
     audit_free(audit);
@@ -117,13 +117,13 @@ static void a_client_cannot_fill_the_journal_and_what_is_left_out_is_counted(voi
 
 static void one_client_hides_neither_another_nor_its_own_refusals(void **state)
 {
-    struct audit *audit = audit_new();
+    struct audit *audit = audit_new(AUDIT_RECORDS);
 
     (void)state;
     for (int i = 0; i < 10000; i++) {
         (void)decide(audit, 1, 1000, true);
     }
-    assert_int_equal(read_all(audit), AUDIT_BURST);
+    assert_int_equal(read_all(audit), THROTTLE_BURST);
     (void)decide(audit, 2, 1000, false);
     assert_int_equal(read_all(audit), 1);
     assert_false(record.decision.allow);
@@ -135,10 +135,10 @@ static void one_client_hides_neither_another_nor_its_own_refusals(void **state)
 
 static void at_the_end_all_that_was_left_out_is_told(void **state)
 {
-    struct audit *audit = audit_new();
+    struct audit *audit = audit_new(AUDIT_RECORDS);
 
     (void)state;
-    for (int i = 0; i < AUDIT_BURST + 5; i++) {
+    for (int i = 0; i < THROTTLE_BURST + 5; i++) {
         (void)decide(audit, 1, 1000, true);
         (void)decide(audit, 1, 1000, false);
     }
@@ -151,12 +151,12 @@ static void at_the_end_all_that_was_left_out_is_told(void **state)
 
 static void a_reader_that_is_behind_costs_records_and_they_are_counted(void **state)
 {
-    struct audit *audit = audit_new();
+    struct audit *audit = audit_new(AUDIT_RECORDS);
     unsigned dropped = 0;
 
     (void)state;
     for (uid_t uid = 0; uid < AUDIT_RECORDS + 10; uid++) {
-        dropped += (unsigned)decide(audit, uid * (uint64_t)AUDIT_WINDOW_USEC, uid, true);
+        dropped += (unsigned)decide(audit, uid * (uint64_t)THROTTLE_WINDOW_USEC, uid, true);
     }
     assert_int_equal(dropped, 10);
     assert_int_equal(read_all(audit), AUDIT_RECORDS);
@@ -166,7 +166,7 @@ static void a_reader_that_is_behind_costs_records_and_they_are_counted(void **st
 
 static void many_users_at_once_are_bounded_too(void **state)
 {
-    struct audit *audit = audit_new();
+    struct audit *audit = audit_new(AUDIT_RECORDS);
     uint64_t told = 0;
     unsigned left_out = 0;
 
@@ -177,8 +177,8 @@ static void many_users_at_once_are_bounded_too(void **state)
             told++;
         }
     }
-    assert_true(told <= 2 * (AUDIT_WINDOWS + AUDIT_BURST));
-    assert_int_equal(audit_flush(audit, 1 + AUDIT_WINDOW_USEC, false), 0);
+    assert_true(told <= 2 * (THROTTLE_WINDOWS + THROTTLE_BURST));
+    assert_int_equal(audit_flush(audit, 1 + THROTTLE_WINDOW_USEC, false), 0);
     while (audit_read(audit, &record)) {
         left_out++;
         told += record.left_out;
@@ -191,7 +191,7 @@ static void many_users_at_once_are_bounded_too(void **state)
 
 static void one_user_with_many_uids_does_not_hide_others(void **state)
 {
-    struct audit *audit = audit_new();
+    struct audit *audit = audit_new(AUDIT_RECORDS);
 
     (void)state;
     for (uid_t uid = 100000; uid < 165536; uid++) {
@@ -208,7 +208,7 @@ static void one_user_with_many_uids_does_not_hide_others(void **state)
 
 static void what_is_left_out_is_told_by_verdict_and_role(void **state)
 {
-    struct audit *audit = audit_new();
+    struct audit *audit = audit_new(AUDIT_RECORDS);
     uint64_t left_out[2][2] = {{0}};
 
     (void)state;
@@ -232,21 +232,21 @@ static void what_is_left_out_is_told_by_verdict_and_role(void **state)
 
 static void a_count_waits_until_the_reader_has_room_for_it(void **state)
 {
-    struct audit *audit = audit_new();
-    uint64_t later = 1 + AUDIT_WINDOW_USEC;
+    struct audit *audit = audit_new(AUDIT_RECORDS);
+    uint64_t later = 1 + THROTTLE_WINDOW_USEC;
 
     (void)state;
-    for (int i = 0; i < AUDIT_BURST + 7; i++) {
+    for (int i = 0; i < THROTTLE_BURST + 7; i++) {
         (void)decide(audit, 1, 1000, false);
     }
     (void)read_all(audit);
     for (uid_t uid = 0; uid < AUDIT_RECORDS; uid++) {
-        (void)decide(audit, uid * (uint64_t)AUDIT_WINDOW_USEC, uid + 70000, true);
+        (void)decide(audit, uid * (uint64_t)THROTTLE_WINDOW_USEC, uid + 70000, true);
     }
     assert_int_equal(audit_flush(audit, later, false), 0);
-    assert_int_equal(audit_deadline(audit), later + AUDIT_RETRY_USEC);
+    assert_int_equal(audit_deadline(audit), later + THROTTLE_RETRY_USEC);
     assert_int_equal(read_all(audit), AUDIT_RECORDS);
-    assert_int_equal(audit_flush(audit, later + AUDIT_RETRY_USEC, false), 0);
+    assert_int_equal(audit_flush(audit, later + THROTTLE_RETRY_USEC, false), 0);
     assert_int_equal(read_all(audit), 1);
     assert_int_equal(record.left_out, 7);
     audit_free(audit);

@@ -23,6 +23,7 @@ static void without_arguments_nothing_is_limited(void **state)
     assert_int_equal(parse(&options, NULL), OPTIONS_RUN);
     assert_int_equal(options.connections_max, 0);
     assert_true(options.exit_idle_usec == TIMESPAN_INFINITY);
+    assert_int_equal(options.workers, 0);
     assert_int_equal(options.log_level, LOG_INFO);
     assert_true(options.busy_poll.automatic);
 }
@@ -46,6 +47,12 @@ static void options_are_read(void **state)
     assert_true(options.busy_poll.automatic);
     assert_int_equal(parse(&options, "--exit-idle-time=1min 30s"), OPTIONS_RUN);
     assert_int_equal(options.exit_idle_usec, 90000000);
+    assert_int_equal(parse(&options, "--workers=1"), OPTIONS_RUN);
+    assert_int_equal(options.workers, 1);
+    assert_int_equal(parse(&options, "--workers=256"), OPTIONS_RUN);
+    assert_int_equal(options.workers, 256);
+    assert_int_equal(parse(&options, "--workers=auto"), OPTIONS_RUN);
+    assert_int_equal(options.workers, 0);
     assert_int_equal(parse(&options, "--log-level=warning"), OPTIONS_RUN);
     assert_int_equal(options.log_level, LOG_WARNING);
     assert_int_equal(parse(&options, "--log-level=7"), OPTIONS_RUN);
@@ -68,6 +75,13 @@ static void what_is_wrong_is_refused(void **state)
         "--busy-poll=1000001",
         "--exit-idle-time=",
         "--exit-idle-time=5x",
+        "--workers",
+        "--workers=",
+        "--workers=0",
+        "--workers=257",
+        "--workers=-1",
+        "--workers=Auto",
+        "--workers=2.5",
         "--log-level=8",
         "--log-level=loud",
         "--log-level=",

@@ -74,7 +74,7 @@ static void assert_decides(const char *text, const struct identity *identity, bo
     if (decision.allow != allow || decision.line != line) {
         fail_msg("%s: %s by line %u", text, decision.allow ? "allowed" : "denied", decision.line);
     }
-    policy_free(policy);
+    policy_unref(policy);
 }
 
 static const gid_t groups_of_alice[] = {4, 34, 100};
@@ -182,7 +182,7 @@ static void all_mistakes_of_a_file_are_told_in_one_go(void **state)
             r != (cases[i].mistakes[0] == '\0' ? 0 : -EINVAL)) {
             fail_msg("%s: %d, mistakes: %s", cases[i].text, r, mistakes);
         }
-        policy_free(policy);
+        policy_unref(policy);
     }
 }
 
@@ -214,7 +214,7 @@ static void nothing_is_found_out_that_no_rule_asks_for(void **state)
     for (size_t i = 0; i < ELEMENTS(cases); i++) {
         struct policy *policy = policy_of(cases[i].text);
         assert_int_equal(policy_needs(policy), cases[i].needs);
-        policy_free(policy);
+        policy_unref(policy);
     }
 }
 
@@ -230,7 +230,7 @@ static void a_file_that_others_may_write_is_refused(void **state)
     assert_int_equal(write(fd, "allow user alice\n", 17), 17);
     assert_int_equal(fchmod(fd, 0644), 0);
     assert_int_equal(policy_load(path, &names, note, NULL, &policy), 0);
-    policy_free(policy);
+    policy_unref(policy);
     policy = NULL;
     for (size_t i = 0; i < ELEMENTS(bad); i++) {
         assert_int_equal(fchmod(fd, bad[i]), 0);
@@ -257,7 +257,7 @@ static void what_was_understood_can_be_read(void **state)
                         "1: allow user alice (1000)\n2: deny group 50\n3: allow unit *.service\n"
                         "everyone else is refused\n");
     free(text);
-    policy_free(policy);
+    policy_unref(policy);
 }
 
 int main(void)

@@ -9,13 +9,13 @@
 #include <unistd.h>
 
 #include "timespan.h"
-#include "worker.h"
+#include "workers.h"
 
-enum { PATIENCE_MS = 10000 };
+enum { PATIENCE_MS = 10000, N_WORKERS = 4 };
 
-/* A worker that serves one socket, and what a client needs to reach it. */
+/* Workers that serve one socket, and what a client needs to reach it. */
 struct served {
-    struct worker *worker;
+    struct workers *workers;
     struct activated socket;
     struct sockaddr_un address;
     socklen_t size;
@@ -24,7 +24,8 @@ struct served {
 static void serve(struct served *served, int type, uint64_t connections_max,
                   uint64_t exit_idle_usec)
 {
-    struct worker_config config = {
+    struct workers_config config = {
+        .n = N_WORKERS,
         .sockets = &served->socket,
         .n_sockets = 1,
         .connections_max = connections_max,
@@ -40,13 +41,13 @@ static void serve(struct served *served, int type, uint64_t connections_max,
     assert_int_equal(getsockname(fd, (struct sockaddr *)&served->address, &served->size), 0);
     assert_int_equal(type == SOCK_DGRAM ? 0 : listen(fd, 100), 0);
     assert_int_equal(activation_examine(fd, "echo", false, &served->socket, reason), 0);
-    assert_int_equal(worker_new(&config, &served->worker), 0);
-    assert_int_equal(worker_start(served->worker), 0);
+    assert_int_equal(workers_new(&config, &served->workers), 0);
+    assert_int_equal(workers_start(served->workers), 0);
 }
 
 static void finish(struct served *served)
 {
-    worker_free(served->worker);
+    workers_free(served->workers);
     close(served->socket.fd);
 }
 
@@ -67,16 +68,19 @@ static int client_of(const struct served *served)
 
 static uint64_t count(const struct served *served, enum counter counter)
 {
-    return counter_get(worker_counters(served->worker), counter);
+    struct counters counters;
+
+    workers_count(served->workers, &counters);
+    return counter_get(&counters, counter);
 }
 
 static void await_stop(const struct served *served)
 {
-    struct pollfd event = {.fd = worker_event_fd(served->worker), .events = POLLIN};
+    struct pollfd event = {.fd = workers_event_fd(served->workers), .events = POLLIN};
 
-    while (!worker_stopped(served->worker)) {
+    while (!workers_stopped(served->workers)) {
         assert_int_equal(poll(&event, 1, PATIENCE_MS), 1);
-        worker_clear_event(served->worker);
+        workers_take_event(served->workers);
     }
 }
 
@@ -109,7 +113,7 @@ static void each_socket_type_echoes(void **state)
     }
 }
 
-static void an_idle_worker_stops_by_itself(void **state)
+static void idle_workers_stop_by_themselves(void **state)
 {
     struct served served;
 
@@ -119,18 +123,21 @@ static void an_idle_worker_stops_by_itself(void **state)
     finish(&served);
 }
 
-static void a_worker_with_a_connection_is_not_idle(void **state)
+static void with_a_connection_to_one_they_are_not_idle(void **state)
 {
     struct served served;
-    struct pollfd event;
     int fd;
 
     (void)state;
     serve(&served, SOCK_STREAM, 10, 100000);
     fd = client_of(&served);
     assert_echoed(fd, "hello");
-    event = (struct pollfd){.fd = worker_event_fd(served.worker), .events = POLLIN};
-    assert_int_equal(poll(&event, 1, 500), 0);
+    /* The others are, and say so. */
+    for (int i = 0; i < 50; i++) {
+        workers_take_event(served.workers);
+        assert_false(workers_stopped(served.workers));
+        usleep(10000);
+    }
     assert_echoed(fd, "still there");
     close(fd);
     await_stop(&served);
@@ -141,7 +148,8 @@ static void a_connection_that_is_passed_is_served_to_its_end(void **state)
 {
     int pair[2];
     struct served served;
-    struct worker_config config = {
+    struct workers_config config = {
+        .n = N_WORKERS,
         .sockets = &served.socket,
         .n_sockets = 1,
         .connections_max = 10,
@@ -153,12 +161,12 @@ static void a_connection_that_is_passed_is_served_to_its_end(void **state)
     (void)state;
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
     assert_int_equal(activation_examine(pair[0], "connection", false, &served.socket, reason), 0);
-    assert_int_equal(worker_new(&config, &served.worker), 0);
-    assert_int_equal(worker_start(served.worker), 0);
+    assert_int_equal(workers_new(&config, &served.workers), 0);
+    assert_int_equal(workers_start(served.workers), 0);
     assert_echoed(pair[1], "hello");
     close(pair[1]);
     await_stop(&served);
-    worker_free(served.worker);
+    workers_free(served.workers);
 }
 
 static void a_connection_beyond_the_limit_is_closed_and_counted(void **state)
@@ -215,7 +223,7 @@ static void at_the_stop_all_that_was_sent_comes_back(void **state)
             usleep(1000);
         }
         assert_true(sent > 100 * PIECE);
-        worker_drain(served.worker);
+        workers_drain(served.workers);
         while ((n = recv(fd, piece, sizeof(piece), 0)) > 0) {
             received += n;
         }
@@ -249,13 +257,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_socket_type_echoes),
-        cmocka_unit_test(an_idle_worker_stops_by_itself),
-        cmocka_unit_test(a_worker_with_a_connection_is_not_idle),
+        cmocka_unit_test(idle_workers_stop_by_themselves),
+        cmocka_unit_test(with_a_connection_to_one_they_are_not_idle),
         cmocka_unit_test(a_connection_that_is_passed_is_served_to_its_end),
         cmocka_unit_test(a_connection_beyond_the_limit_is_closed_and_counted),
         cmocka_unit_test(at_the_stop_all_that_was_sent_comes_back),
         cmocka_unit_test(a_datagram_without_a_return_address_is_counted),
     };
 
-    return cmocka_run_group_tests_name("worker", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("workers", tests, NULL, NULL);
 }
