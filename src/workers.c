@@ -64,6 +64,13 @@ size_t workers_for(size_t n, const struct activated *sockets, size_t n_sockets)
     return datagrams < 1 ? 1 : datagrams < n ? datagrams : n;
 }
 
+/* By itself only if the clients have a core for each worker, too: who polls keeps one. */
+static struct busy_poll_option busy_poll_for(struct busy_poll_option option, size_t n)
+{
+    return option.automatic && count_cores() < 2 * n ? (struct busy_poll_option){.usec = 0}
+                                                     : option;
+}
+
 static int add_workers(struct workers *workers, const struct workers_config *config)
 {
     struct worker_config one = {
@@ -71,7 +78,7 @@ static int add_workers(struct workers *workers, const struct workers_config *con
         .n_sockets = config->n_sockets,
         .common = workers->common,
         .event_fd = workers->event_fd,
-        .busy_poll = config->busy_poll,
+        .busy_poll = busy_poll_for(config->busy_poll, workers->common->n),
         .exit_idle_usec = config->exit_idle_usec,
         .policy = config->policy,
     };
