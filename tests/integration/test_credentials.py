@@ -247,10 +247,10 @@ def test_who_is_not_mapped_is_nobody_and_the_service_says_so(auth, users):
     assert visit() == EVERYWHERE_WELCOME, "root is mapped"
     assert visit(*as_user("alice")) == EVERYWHERE_DENIED
     assert visit("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups") == EVERYWHERE_DENIED
+    assert eventually(lambda: "Refused a uid that is not known here (gid not known, pid " in auth.journal(since))
     log = auth.journal(since)
     assert "Almost no user id is mapped here (2; is PrivateUsers= on?)" in log
     assert "such clients are refused." in log
-    assert "Refused a uid that is not known here (gid not known, pid " in log
     for entry in auth.entries(since, "UDS_VERDICT=deny"):
         assert "UDS_PEER_UID" not in entry and "UDS_PEER_GID" not in entry
 
