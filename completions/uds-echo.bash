@@ -71,7 +71,7 @@ _uds_echo_value() {
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         ;;
-    --count | -c | --rounds | --threads | --rate) ;;
+    --count | -c | --rounds | --threads | --cpu | --rate) ;;
     *) return 1 ;;
     esac
 }
@@ -81,7 +81,7 @@ _uds_echo_options() {
     case $command in
     ping) words+=' --count= --interval= --size= --quiet --reconnect' ;;
     bench)
-        words+=' --sizes= --connections= --window= --duration= --rounds= --threads= --busy-poll --connect'
+        words+=' --sizes= --connections= --window= --duration= --rounds= --threads= --cpu= --busy-poll --connect'
         words+=' --rate= --svg= --html='
         ;;
     esac
@@ -100,7 +100,7 @@ _uds_echo_arguments() {
         case $word:$before in
         -* | =:* | *:=) ;;
         *:-[twcis] | *:--type | *:--timeout | *:--count | *:--interval | *:--size) ;;
-        *:--sizes | *:--connections | *:--window | *:--duration | *:--rounds | *:--threads | *:--rate) ;;
+        *:--sizes | *:--connections | *:--window | *:--duration | *:--rounds | *:--threads | *:--cpu | *:--rate) ;;
         *:--svg | *:--html) ;;
         *) ((count++)) ;;
         esac

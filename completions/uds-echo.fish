@@ -63,6 +63,7 @@ complete -c uds-echo -n $bench -l window -x -a '1 16 1,16' -d 'Messages in fligh
 complete -c uds-echo -n $bench -l duration -x -a '2s 10s 30s' -d 'Time for each point and socket'
 complete -c uds-echo -n $bench -l rounds -x -d 'Rounds that the time is divided into'
 complete -c uds-echo -n $bench -l threads -x -d 'Threads of the client'
+complete -c uds-echo -n $bench -l cpu -x -d 'Processor that the client runs on'
 complete -c uds-echo -n $bench -l busy-poll -d 'Look for replies instead of sleeping'
 complete -c uds-echo -n $bench -l connect -d 'A new connection for each message'
 complete -c uds-echo -n $bench -l rate -x -d 'Messages a second, on schedule'

@@ -4,7 +4,7 @@
 enum {
     SHORT_WAITS_FIRST = 4,
     SHORT_WAITS_MOST = 1024,
-    HITS_TO_FORGIVE = 64, /* in a row, for one time in vain */
+    HITS_WORTH_A_MISS = 8,
     SOON_NSEC = 5 * 1000, /* a switch from one thread to another, and a few system calls */
 };
 
@@ -27,28 +27,27 @@ bool busy_poll_is_worth(const struct busy_poll *poll)
 void busy_poll_slept(struct busy_poll *poll, uint64_t nsec)
 {
     /* To wake up took part of it, perhaps as long as a whole span. */
-    if (nsec < SOON_NSEC || nsec >= 2 * poll->span_nsec) {
+    if (nsec >= 2 * poll->span_nsec) {
         poll->short_waits = 0;
-    } else if (poll->short_waits < SHORT_WAITS_MOST) {
+    } else if (nsec >= SOON_NSEC && poll->short_waits < SHORT_WAITS_MOST) {
         poll->short_waits++;
     }
 }
 
 void busy_poll_hit(struct busy_poll *poll)
 {
-    if (poll->hits < HITS_TO_FORGIVE) {
+    if (poll->hits < HITS_WORTH_A_MISS) {
         poll->hits++;
-    } else if (poll->short_needed > SHORT_WAITS_FIRST) {
-        poll->short_needed /= 2;
-        poll->hits = 0;
     }
 }
 
 void busy_poll_missed(struct busy_poll *poll)
 {
-    poll->hits = 0;
-    poll->short_waits = 0;
-    if (poll->short_needed < SHORT_WAITS_MOST) {
+    if (poll->hits >= HITS_WORTH_A_MISS) {
+        poll->short_needed = SHORT_WAITS_FIRST;
+    } else if (poll->short_needed < SHORT_WAITS_MOST) {
         poll->short_needed *= 2;
     }
+    poll->hits = 0;
+    poll->short_waits = 0;
 }

@@ -8,7 +8,7 @@
  *
  * That pays only if the next message comes soon, and if nobody else wants the processor. By itself
  * it is done only after a few waits in a row that were short (how long a wait took is measured
- * either way), and each time that it was in vain it takes more of these until the next try: as the
+ * either way), and when it was in vain too often it takes more of these until the next try: as the
  * kernel's own cpuidle-haltpoll governor has it. Waits that were hardly any do not count: then the
  * client runs on the same processor, which is faster than either can poll, or is never idle.
  */
@@ -32,7 +32,7 @@ struct busy_poll {
     bool automatic;
     unsigned short_waits;  /* in a row */
     unsigned short_needed; /* so many before it is tried */
-    unsigned hits;         /* since it was last in vain */
+    unsigned hits;         /* since it was last in vain, as far as they matter */
 };
 
 struct busy_poll busy_poll_new(struct busy_poll_option option);

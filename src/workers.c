@@ -64,11 +64,14 @@ size_t workers_for(size_t n, const struct activated *sockets, size_t n_sockets)
     return datagrams < 1 ? 1 : datagrams < n ? datagrams : n;
 }
 
-/* By itself only if the clients have a core for each worker, too: who polls keeps one. */
+/* By itself only if the clients have a core for each worker, too: who polls keeps one. They may run
+ * where the service must not. */
 static struct busy_poll_option busy_poll_for(struct busy_poll_option option, size_t n)
 {
-    return option.automatic && count_cores() < 2 * n ? (struct busy_poll_option){.usec = 0}
-                                                     : option;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    bool crowded = cores > 0 && (size_t)cores < 2 * n;
+
+    return option.automatic && crowded ? (struct busy_poll_option){.usec = 0} : option;
 }
 
 static int add_workers(struct workers *workers, const struct workers_config *config)

@@ -12,6 +12,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "bench_cpu.h"
 #include "config.h"
 #include "util.h"
 
@@ -362,7 +363,7 @@ int lane_start(struct lane *lane, uint64_t origin, uint64_t start, uint64_t dead
     for (size_t i = 0; i < lane->n_flows; i++) {
         lane->flows[i].first = origin + (uint64_t)((double)i * lane->tick);
     }
-    r = -pthread_create(&lane->thread, NULL, lane_run, lane);
+    r = bench_cpu_start(&lane->thread, true, lane_run, lane);
     lane->running = r == 0;
     return r;
 }

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bench_cpu.h"
 #include "util.h"
 
 enum { BUFFER_MIN = 64 * 1024, EVENTS = 64 };
@@ -154,7 +155,7 @@ static int loop_init(struct bare_loop *loop, size_t n, size_t size, bool poll)
 
 static int loop_start(struct bare_loop *loop)
 {
-    int r = -pthread_create(&loop->thread, NULL, loop_run, loop);
+    int r = bench_cpu_start(&loop->thread, false, loop_run, loop);
 
     loop->running = r == 0;
     return r;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench_cpu.h"
 #include "bench_payload.h"
 #include "timespan.h"
 #include "util.h"
@@ -24,6 +25,7 @@ enum {
     OPTION_THREADS,
     OPTION_RATE,
     OPTION_BUSY_POLL,
+    OPTION_CPU,
     OPTION_CONNECT,
     OPTION_SVG,
     OPTION_HTML
@@ -82,6 +84,8 @@ static int take_list(struct bench_options *options, int option)
 
 static int take_option(struct bench_options *options, int option, char **argv)
 {
+    uint64_t cpu;
+
     switch (option) {
     case 's':
     case 'c':
@@ -107,6 +111,10 @@ static int take_option(struct bench_options *options, int option, char **argv)
     case OPTION_BUSY_POLL:
         options->busy_poll = true;
         return -1;
+    case OPTION_CPU:
+        return read_number(optarg, 0, BENCH_CPU_MAX, &cpu) && bench_cpu_choose(cpu)
+                   ? -1
+                   : wrong_value("cpu", "not the number of a processor that this may run on");
     case OPTION_CONNECT:
         options->connect = true;
         return -1;
@@ -131,6 +139,7 @@ int bench_options_take(struct bench_options *options, int argc, char **argv)
         {"rounds", required_argument, NULL, 'r'},
         {"threads", required_argument, NULL, OPTION_THREADS},
         {"busy-poll", no_argument, NULL, OPTION_BUSY_POLL},
+        {"cpu", required_argument, NULL, OPTION_CPU},
         {"connect", no_argument, NULL, OPTION_CONNECT},
         {"rate", required_argument, NULL, OPTION_RATE},
         {"svg", required_argument, NULL, OPTION_SVG},

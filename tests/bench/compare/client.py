@@ -3,6 +3,7 @@
 control groups tell, as one record for each server."""
 
 import json
+import os
 import statistics
 import subprocess
 
@@ -38,15 +39,24 @@ def record(name, title, result):
     return found
 
 
-def measure(servers, kind, arguments):
+def places(apart):
+    """The processors of the servers, and the client's, if they are to be APART and there are as many; else None."""
+    processors = sorted(os.sched_getaffinity(0))
+    return (processors[:-1], processors[-1]) if apart and len(processors) > 1 else (None, None)
+
+
+def measure(servers, kind, arguments, apart=False):
     """Starts SERVERS, lets them take turns, and stops them. Returns, for each point, a record for each server and
     one for the client by itself. CPU time and memory are of the whole call: the former is there where that has a
     single point, the latter with the last one."""
     started = []
+    theirs, mine = places(apart)
+    if mine is not None:
+        arguments = [*arguments, f"--cpu={mine}"]
     try:
         for server in servers:
             started.append(server)
-            server.start(kind)
+            server.start(kind, theirs)
         before = [units.cpu_seconds(server.unit(kind)) for server in servers]
         points = call([server.path(kind) for server in servers], arguments)
         spent = [units.cpu_seconds(server.unit(kind)) - cpu for server, cpu in zip(servers, before)]

@@ -12,7 +12,9 @@ EVERYBODY = tuple(server.name for server in servers.ALL)
 @dataclasses.dataclass(frozen=True)
 class Scenario:
     """NAME is for the command line and JSON. OPTIONS are those of uds-echo bench, but for time and rounds.
-    POINTS: what tells the points of one call apart, in their order, where there are several."""
+    POINTS: what tells the points of one call apart, in their order, where there are several. APART: the client has
+    a processor for itself, and the servers the others; else a figure would be that of two processors that wake each
+    other, or of two programs that take turns on one, which is several times as fast, as it happens."""
 
     name: str
     title: str
@@ -20,13 +22,14 @@ class Scenario:
     servers: tuple = EVERYBODY
     types: tuple = tuple(TYPES)
     points: tuple = ("",)
+    apart: bool = False
 
 
 LOADS = [
     Scenario("polling", "Round trip: 1 connection, 64 B, a client that polls",
-             ("--sizes=64", "--connections=1", "--busy-poll")),
+             ("--sizes=64", "--connections=1", "--busy-poll"), apart=True),
     Scenario("blocking", "Round trip: 1 connection, 64 B, a client that sleeps",
-             ("--sizes=64", "--connections=1")),
+             ("--sizes=64", "--connections=1"), apart=True),
     Scenario("many", "64 connections, 64 B",
              ("--sizes=64", "--connections=64")),
     Scenario("large", "16 connections, 64 KiB",
@@ -37,7 +40,7 @@ LOADS = [
              ("--sizes=64", "--connections=64,9000"), servers=("uds-echo", "bare", "go-1k"),
              types=("stream", "seqpacket"), points=("64", "9000")),
     Scenario("connect", "A new connection for each message of 64 B, one after the other",
-             ("--sizes=64", "--connections=1", "--connect"), types=("stream", "seqpacket")),
+             ("--sizes=64", "--connections=1", "--connect"), types=("stream", "seqpacket"), apart=True),
 ]
 IDLE = Scenario("idle", f"Idle: wake-ups with {life.IDLE_CONNECTIONS:,} connections that have had an echo", (),
                 servers=("uds-echo", "bare", "go-1k"), types=("stream",))
@@ -75,6 +78,6 @@ def measure(scenario, kind, chosen, effort):
         points = [life.measure_activation(kind, effort.activations)]
     else:
         arguments = [*scenario.options, f"--duration={effort.duration}", f"--rounds={effort.rounds}"]
-        points = client.measure(taking_part, kind, arguments)
+        points = client.measure(taking_part, kind, arguments, scenario.apart)
     return [{"scenario": scenario.name, "title": scenario.title, "type": kind, "point": point, "results": records}
             for point, records in zip(scenario.points, points)]

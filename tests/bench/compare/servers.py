@@ -18,6 +18,10 @@ PATIENCE = 20
 TYPES = {"stream": socket.SOCK_STREAM, "seqpacket": socket.SOCK_SEQPACKET, "dgram": socket.SOCK_DGRAM}
 
 
+def affinity(processors):
+    return f"CPUAffinity={' '.join(map(str, processors or []))}"
+
+
 class Server:
     """NAME is for the command line and JSON, TITLE for people. COMMANDS: by type, what to run, PATH standing for
     the socket."""
@@ -37,10 +41,11 @@ class Server:
         """What CPU time and memory are read from."""
         return f"bench-{self.name}-{kind}.service"
 
-    def start(self, kind):
+    def start(self, kind, processors=None):
+        """PROCESSORS: those that it may run on, None for all."""
         command = [self.path(kind) if word == "PATH" else word for word in self.commands[kind]]
         units.run("systemd-run", "--quiet", f"--unit={self.unit(kind)}", f"--property=LimitNOFILE={FILES_MAX}",
-                  "--property=Type=exec", *command)
+                  "--property=Type=exec", f"--property={affinity(processors)}", *command)
         await_echo(self, kind)
 
     def stop(self, kind):
@@ -62,12 +67,15 @@ class UdsEchod(Server):
     def unit(self, kind):
         return "uds-echo.service"
 
-    def start(self, kind):
+    def start(self, kind, processors=None):
+        units.write_unit("uds-echo.service.d/processors.conf", f"[Service]\n{affinity(processors)}\n")
+        units.systemctl("daemon-reload")
         units.systemctl("start", "uds-echo.socket")
         await_echo(self, kind)
 
     def stop(self, kind):
         units.stop("uds-echo.socket", "uds-echo.service")
+        units.remove_unit("uds-echo.service.d/processors.conf")
 
 
 class AcceptCat(Server):
@@ -82,7 +90,7 @@ class AcceptCat(Server):
     def unit(self, kind):
         return f"benchcat-{kind}.slice"
 
-    def start(self, kind):
+    def start(self, kind, processors=None):
         name = f"bench-{self.name}-{kind}"
         units.write_unit(f"{name}.socket", f"""[Socket]
 {self.OPTIONS[kind]}={self.path(kind)}
@@ -98,6 +106,7 @@ StartLimitIntervalSec=0
 [Service]
 ExecStart=/bin/cat
 StandardInput=socket
+{affinity(processors)}
 Slice={self.unit(kind)}
 """)
         units.systemctl("daemon-reload")

@@ -42,8 +42,13 @@ def journal(unit):
 
 
 def write_unit(name, text):
-    RUNTIME_UNITS.mkdir(parents=True, exist_ok=True)
-    (RUNTIME_UNITS / name).write_text(text, encoding="utf-8")
+    file = RUNTIME_UNITS / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+
+
+def remove_unit(name):
+    (RUNTIME_UNITS / name).unlink(missing_ok=True)
 
 
 def cgroup_of(unit):
