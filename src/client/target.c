@@ -110,6 +110,13 @@ static int parse_internet(const char *text, int type, struct target *target,
     target->family = found->ai_family;
     target->size = found->ai_addrlen;
     memcpy(&target->address, found->ai_addr, found->ai_addrlen);
+    for (const struct addrinfo *next = found->ai_next; next && target->n_others < TARGET_OTHERS_MAX;
+         next = next->ai_next) {
+        struct target_other *other = &target->others[target->n_others++];
+        other->family = next->ai_family;
+        other->size = next->ai_addrlen;
+        memcpy(&other->address, next->ai_addr, next->ai_addrlen);
+    }
     freeaddrinfo(found);
     return 0;
 }
@@ -283,6 +290,31 @@ static bool may_be_another_type(const struct target *target, int error)
     return error == -EPROTOTYPE || (error == -ECONNREFUSED && un->sun_path[0] == '\0');
 }
 
+/* Connects to the first address of a host that can be connected to: "localhost" may be two. */
+static int connect_to_any(struct target *target, uint64_t timeout_usec)
+{
+    uint64_t deadline = wait_deadline(timeout_usec);
+    int fd = connect_as(target, target->type, timeout_usec);
+
+    for (size_t i = 0; i < target->n_others && fd < 0 && fd != -EINTR; i++) {
+        const struct target_other *other = &target->others[i];
+        uint64_t now = wait_now();
+
+        if (now >= deadline) {
+            break;
+        }
+        target->family = other->family;
+        target->address = other->address;
+        target->size = other->size;
+        fd = connect_as(target, target->type,
+                        deadline == TIMESPAN_INFINITY ? TIMESPAN_INFINITY : deadline - now);
+    }
+    if (fd >= 0) {
+        target->n_others = 0;
+    }
+    return fd;
+}
+
 int target_connect(struct target *target, uint64_t timeout_usec)
 {
     int fd = -EPROTOTYPE;
@@ -291,7 +323,7 @@ int target_connect(struct target *target, uint64_t timeout_usec)
         return -EHOSTUNREACH;
     }
     if (target->type != 0) {
-        return connect_as(target, target->type, timeout_usec);
+        return connect_to_any(target, timeout_usec);
     }
     for (size_t i = 0; i < ELEMENTS(unix_types) && may_be_another_type(target, fd); i++) {
         fd = connect_as(target, unix_types[i], timeout_usec);

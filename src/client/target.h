@@ -8,8 +8,11 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+
+enum { TARGET_OTHERS_MAX = 3 };
 
 struct target {
     const char *text; /* as it was written */
@@ -17,6 +20,13 @@ struct target {
     int type; /* SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM; 0 until it is known */
     struct sockaddr_storage address;
     socklen_t size;
+    /* Where a host's name leads besides; the first one that a stream connects to stays. */
+    struct target_other {
+        int family;
+        struct sockaddr_storage address;
+        socklen_t size;
+    } others[TARGET_OTHERS_MAX];
+    size_t n_others;
     const char *unresolved; /* why the host's name could not be looked up, NULL if it was */
 };
 

@@ -54,6 +54,18 @@ def test_the_best_peer_is_the_fastest_or_the_shortest_and_no_floor():
     assert found["p99", "peers"]["other_value"] == 49 and not found["p99", "peers"]["holds"]
 
 
+def test_what_a_floor_does_not_reach_either_is_out_of_reach():
+    def verdict(floor):
+        tables = load("many", record("uds-echo", per_second=[150]), record("go-1k", per_second=[100]),
+                      record("bare", per_second=[floor]), record("bare-loop", per_second=[40]))
+        return verdicts_on(tables)["per_second", "go-1k"]
+
+    assert not verdict(169)["holds"] and verdict(169)["floor"] == {"ratio": 1.69, "with": "bare"}
+    assert bars.word(verdict(169)) == "out of reach"
+    assert not verdict(171)["holds"] and verdict(171)["floor"] is None
+    assert bars.word(verdict(171)) == "does not hold"
+
+
 def test_the_crowd_is_compared_with_fewer_of_the_same():
     tables = [load("crowd", record("uds-echo", per_second=[100], peak_resident=1), point="64"),
               load("crowd", record("uds-echo", per_second=[54], peak_resident=6 << 20), point="9000")]
@@ -145,7 +157,8 @@ class Idle:
     def unit(self, kind):
         return f"{self.name}-{kind}.service"
 
-    def start(self, kind):
+    def start(self, kind, processors=None):
+        self.places = processors
         self.calls.append(f"start {kind}")
 
     def stop(self, kind):
@@ -185,6 +198,18 @@ def test_cpu_time_of_several_points_is_nobodys_and_memory_the_last_ones(monkeypa
     first, last = client.measure(two, "dgram", [])
     assert "peak_resident" not in first[0] and last[0]["peak_resident"] == 4096
     assert not any("cpu_per_message" in record for record in first + last)
+
+
+@pytest.mark.parametrize("processors, theirs, option", [([0, 1, 2], [0, 1], ["--cpu=2"]), ([3], None, [])])
+def test_the_client_is_set_apart_where_there_are_processors(monkeypatch, two, processors, theirs, option):
+    results = [result_of("/a-stream", 1), result_of("/b-stream", 1), result_of("(bare loop)", 1)]
+    given = []
+    monkeypatch.setattr(client, "call", lambda paths, arguments: given.extend(arguments) or [{"results": results}])
+    monkeypatch.setattr(client.os, "sched_getaffinity", lambda pid: set(processors))
+    client.measure(two, "stream", [], apart=True)
+    assert two[0].places == two[1].places == theirs and given == option
+    client.measure(two, "stream", [])
+    assert two[0].places is None
 
 
 def test_servers_are_stopped_whatever_happens(monkeypatch, two):

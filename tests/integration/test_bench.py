@@ -4,13 +4,29 @@
 import os
 import re
 import socket
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from benchmark import SHORT, bench, echo, liar, measure  # noqa: F401
-from uds import ALL, DGRAM, SEQPACKET, STREAM, listening
+from uds import ALL, CLIENT, DGRAM, SEQPACKET, STREAM, eventually, listening
 
 # What is measured.
+
+
+def test_the_client_runs_where_it_is_told_to(echo):
+    mine = max(os.sched_getaffinity(0))
+    with subprocess.Popen([CLIENT, "bench", f"--cpu={mine}", "--duration=20s", "--rounds=1", "--sizes=64",
+                           "--connections=1", "--threads=1", echo(STREAM)], stdout=subprocess.DEVNULL) as process:
+        tasks = Path(f"/proc/{process.pid}/task")
+        try:
+            assert eventually(lambda: len(list(tasks.iterdir())) > 1)
+            places = [os.sched_getaffinity(int(task.name)) for task in tasks.iterdir()
+                      if int(task.name) != process.pid]
+        finally:
+            process.kill()
+    assert places == [{mine}]
 
 
 @pytest.mark.parametrize("kind", ALL)
@@ -171,7 +187,7 @@ def test_a_service_that_never_answers_is_not_waited_for_for_ever(liar):
 
 @pytest.mark.parametrize("arguments", (
     ["--sizes=7"], ["--sizes=64,"], ["--sizes="], ["--connections=0"], ["--connections=x"], ["--window=0"],
-    ["--duration=0"], ["--duration=ever"], ["--rounds=0"], ["--threads=0"], ["--rate=0"], ["--rate"], ["--frob"],
+    ["--duration=0"], ["--duration=ever"], ["--rounds=0"], ["--threads=0"], ["--cpu=-1"], ["--cpu=1023"], ["--cpu=9999999"], ["--cpu=x"], ["--rate=0"], ["--rate"], ["--frob"],
     ["--type=x"], ["--type=stream", "udp:localhost:7"], ["--svg=/nowhere/at/all.svg"], ["--busy-poll=1"]))
 def test_what_is_wrong_with_the_command_line_is_said_in_one_line(arguments):
     done = bench(*arguments)

@@ -72,6 +72,18 @@ def test_a_host_whose_name_is_not_found_is_so_for_bench():
     assert done.stderr.startswith("uds-echo: tcp:name.invalid:7: ")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="a hosts file of one's own takes root")
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.2"])
+def test_every_address_of_a_host_is_tried(address, tmp_path):
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.1 twofold.test\n127.0.0.2 twofold.test\n")
+    with socket.create_server((address, 0)) as server:
+        threading.Thread(target=lambda: (lambda peer: peer.sendall(peer.recv(9)))(server.accept()[0])).start()
+        done = run("unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', hosts, CLIENT,
+                   "send", f"tcp:twofold.test:{server.getsockname()[1]}", "hello")
+    assert (done.returncode, done.stdout) == (0, "hello\n"), done.stderr
+
+
 # --- Send. ------------------------------------------------------------------------------------------------------
 
 

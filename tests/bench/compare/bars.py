@@ -84,6 +84,18 @@ def compared_with(bar, tables, kind, records):
     return value_of(records.get(bar.other), bar.figure), bar.other
 
 
+def keeps(bar, found):
+    return found >= bar.limit if bar.sign == "≥" else found <= bar.limit
+
+
+def floor_below(bar, records, base):
+    """The best of the floors by BASE, if that does not keep BAR either: then no server can here. Else None."""
+    ratios = [(value_of(records[name], bar.figure) / base, name) for name in FLOORS
+              if value_of(records.get(name), bar.figure)]
+    best = (max if bar.sign == "≥" else min)(ratios, default=None)
+    return None if best is None or keeps(bar, best[0]) else {"ratio": best[0], "with": best[1]}
+
+
 def judge_one(bar, tables, kind):
     """A verdict, or None if what it takes was not measured."""
     records = find(tables, bar.scenario, kind, bar.point)
@@ -99,7 +111,9 @@ def judge_one(bar, tables, kind):
             return None
         verdict["other_value"] = base
         found = verdict["ratio"] = ours / base
-    verdict["holds"] = found >= bar.limit if bar.sign == "≥" else found <= bar.limit
+    verdict["holds"] = keeps(bar, found)
+    if not verdict["holds"] and bar.other in PEERS:
+        verdict["floor"] = floor_below(bar, records, verdict["other_value"])
     return verdict
 
 
@@ -116,8 +130,12 @@ def describe(verdict):
     begin = f"{verdict['scenario']}, {verdict['type']}: {words} "
     if "ratio" not in verdict:
         return begin + f"{write(verdict['value'])} ({verdict['sign']} {write(verdict['limit'])})"
-    return begin + (f"{report.times(verdict['ratio'], 1)} ({verdict['sign']} {verdict['limit']:g}×): {write(verdict['value'])} "
-                    f"against {write(verdict['other_value'])} ({verdict['with']})")
+    return begin + (f"{report.times(verdict['ratio'], 1)} ({verdict['sign']} {verdict['limit']:g}×): "
+                    f"{write(verdict['value'])} against {write(verdict['other_value'])} ({verdict['with']})")
+
+
+def word(verdict):
+    return "holds" if verdict["holds"] else "out of reach" if verdict.get("floor") else "does not hold"
 
 
 def format_verdicts(verdicts):
@@ -126,5 +144,9 @@ def format_verdicts(verdicts):
         return []
     kept = sum(verdict["holds"] for verdict in verdicts)
     lines = [f"What uds-echod is to reach ({kept} of {len(verdicts)} hold here)"]
-    return lines + [f"  {'holds        ' if verdict['holds'] else 'does not hold'}  {describe(verdict)}"
-                    for verdict in verdicts]
+    for verdict in verdicts:
+        lines.append(f"  {word(verdict):<13}  {describe(verdict)}")
+        floor = verdict.get("floor")
+        if floor:
+            lines.append(f"{'':17}a loop that does nothing else ({floor['with']}): {report.times(floor['ratio'], 1)}")
+    return lines
