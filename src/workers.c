@@ -69,9 +69,11 @@ size_t workers_for(size_t n, const struct activated *sockets, size_t n_sockets)
 static struct busy_poll_option busy_poll_for(struct busy_poll_option option, size_t n)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    bool crowded = cores > 0 && (size_t)cores < 2 * n;
 
-    return option.automatic && crowded ? (struct busy_poll_option){.usec = 0} : option;
+    if (option.automatic && cores > 0 && (size_t)cores < 2 * n) {
+        option = (struct busy_poll_option){.usec = 0};
+    }
+    return option;
 }
 
 static int add_workers(struct workers *workers, const struct workers_config *config)
