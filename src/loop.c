@@ -19,7 +19,6 @@ enum {
     TRIM_AFTER_USEC = 10 * 1000,
     LOOKS_PER_ROUND = 8, /* at the hot socket, between two looks at all of them */
     BYTES_PER_ROUND = 16 * 1024,
-    SERVED_PER_LOOKING = 64,     /* then the worker sees to its other duties */
     PREEMPTED_NSEC = 100 * 1000, /* a round takes some microseconds */
 };
 
@@ -169,7 +168,7 @@ static bool is_quiet(const struct loop *loop, int n, uint64_t bytes)
 {
     enum { FEW_EVENTS = 4, BULK = 24 * 1024 };
 
-    return n <= FEW_EVENTS &&
+    return n > 0 && n <= FEW_EVENTS &&
            (bytes < (uint64_t)n * BULK || counter_get(&loop->counters, COUNTER_CONNECTED) <= 2);
 }
 
@@ -230,48 +229,45 @@ static int look_for_events(struct loop *loop, struct epoll_event *events, uint64
                                                                     : timeout_usec * 1000;
     uint64_t begun = loop_now_nsec();
     uint64_t until = begun + span;
-    int served = 0;
 
-    while (served < SERVED_PER_LOOKING) {
-        int hot = look_at_hot(loop);
+    for (;;) {
+        int served = look_at_hot(loop);
         int n = wait_for_events(loop, events, 0);
         uint64_t now;
 
-        served += hot;
         if (n > 0) {
             served += dispatch(loop, events, n);
-            break;
+        }
+        if (served > 0) {
+            busy_poll_hit(&loop->busy_poll);
+            return served;
         }
         now = loop_now_nsec();
-        if (hot > 0) {
-            until = now + span;
-        } else if (now >= until || now - begun > PREEMPTED_NSEC) {
-            break;
+        if (now >= until || now - begun > PREEMPTED_NSEC) {
+            busy_poll_missed(&loop->busy_poll);
+            return 0;
         }
         begun = now;
     }
-    if (served > 0) {
-        busy_poll_hit(&loop->busy_poll);
-    } else {
-        busy_poll_missed(&loop->busy_poll);
-    }
-    return served;
 }
 
 int loop_turn(struct loop *loop, uint64_t timeout_usec)
 {
     struct epoll_event events[EVENTS_PER_TURN];
-    uint64_t begun = 0;
+    uint64_t begun = loop->quiet && timeout_usec > 0 ? loop_now_nsec() : 0;
     int n;
 
-    if (loop->quiet && timeout_usec > 0) {
-        if (busy_poll_is_worth(&loop->busy_poll)) {
-            n = look_for_events(loop, events, timeout_usec);
-            if (n > 0) {
-                return n;
-            }
+    if (begun > 0 && busy_poll_is_worth(&loop->busy_poll)) {
+        uint64_t looked = begun;
+        n = look_for_events(loop, events, timeout_usec);
+        if (n > 0) {
+            return n;
         }
         begun = loop_now_nsec();
+        if (timeout_usec != UINT64_MAX) {
+            looked = (begun - looked) / 1000;
+            timeout_usec -= looked < timeout_usec ? looked : timeout_usec;
+        }
     }
     n = sleep_for_events(loop, events, timeout_usec);
     if (n < 0) {

@@ -92,6 +92,7 @@ static int serve(struct worker *worker)
     }
     worker->commanded = false;
     events = loop_turn(&worker->loop, wait);
+    worker->loop.quiet &= !worker->commanded || events > 1; /* an order is nobody's message */
     if (idle && events == 0 && worker_state(worker) == WORKER_SERVING) {
         say(worker, WORKER_IDLE);
     } else if (worker_state(worker) == WORKER_IDLE &&
