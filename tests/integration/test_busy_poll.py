@@ -27,6 +27,7 @@ def is_quiet(pid):
     return switches(pid) == before
 
 
+@pytest.mark.plain  # ThreadSanitizer has a thread of its own, which wakes up
 @pytest.mark.parametrize("kind", ALL)
 def test_idle_clients_wake_nobody(service, kind):
     clients = [service.connect(kind) for _ in range(1000 if kind != DGRAM else 50)]
