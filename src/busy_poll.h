@@ -3,8 +3,8 @@
 
 /*
  * Whether to look again for a while before sleeping. To wake a thread that sleeps takes longer than
- * all that the service does for a message; so after a message, while one socket alone is busy, the
- * worker looks whether the next one is there instead of sleeping at once.
+ * all that the service does for a message; so after a message, while no more than a few sockets are
+ * busy, the worker looks whether the next one is there instead of sleeping at once.
  *
  * That pays only if the next message comes soon, and if nobody else wants the processor. By itself
  * it is done only after a few waits in a row that were short (how long a wait took is measured

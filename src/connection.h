@@ -5,7 +5,8 @@
  * A connection, stream or seqpacket: what it receives it sends back.
  *
  * The common case is one receive, one send and nothing kept: the message passes through memory of
- * the loop, so an idle connection is a small record and no buffer. When the client does not take an
+ * the loop, so an idle connection is a small record and no buffer. Much of a stream at once goes
+ * through a pipe of the loop instead, and is not copied. When the client does not take an
  * answer whole, the rest is kept, the connection stops being read until it is gone, and the client
  * is thereby held back alone: it costs at most STREAM_READ_MAX bytes or one message.
  */

@@ -137,8 +137,8 @@ static void find_throughput_scale(const struct bench_run *run, const struct row 
 /* --- Around the panels. ------------------------------------------------------------------------
  */
 
-/* Light unless the reader prefers dark. Whatever cannot read the second part shows the first. */
-static void draw_style(FILE *file)
+/* The sockets' colours, in SHADE 0 for light paper and 1 for dark. */
+static void print_colours(FILE *file, size_t shade)
 {
     static const char *const colours[PICTURE_COLOURS][2] = {
         {"#0072b2", "#56b4e9"}, {"#d55e00", "#ff8a3d"}, {"#009e73", "#2fd3a5"},
@@ -146,6 +146,15 @@ static void draw_style(FILE *file)
         {"#222222", "#eeeeee"},
     };
 
+    for (size_t i = 0; i < PICTURE_COLOURS; i++) {
+        picture_print(file, ".bench .s%zu{fill:%s}.bench .curve.s%zu{fill:none;stroke:%s}\n", i,
+                      colours[i][shade], i, colours[i][shade]);
+    }
+}
+
+/* Light unless the reader prefers dark. Whatever cannot read the second part shows the first. */
+static void draw_style(FILE *file)
+{
     picture_print(file,
                   "<style>\n"
                   ".bench text{font:12px system-ui,\"Segoe UI\",\"DejaVu Sans\",Helvetica,Arial,"
@@ -165,10 +174,7 @@ static void draw_style(FILE *file)
                   ".bench .whisker{fill:none;stroke:#111;stroke-width:1.2}\n"
                   ".bench .level{fill:none;stroke:#777;stroke-width:1.6;stroke-dasharray:5 4}\n"
                   ".bench .loop{fill:#999}.bench .curve.loop{fill:none;stroke:#888}\n");
-    for (size_t i = 0; i < PICTURE_COLOURS; i++) {
-        picture_print(file, ".bench .s%zu{fill:%s}.bench .curve.s%zu{fill:none;stroke:%s}\n", i,
-                      colours[i][0], i, colours[i][0]);
-    }
+    print_colours(file, 0);
     picture_print(file, "@media (prefers-color-scheme:dark){\n"
                         ".bench text{fill:#ccc}\n"
                         ".bench .title,.bench .head{fill:#f2f2f2}\n"
@@ -180,10 +186,7 @@ static void draw_style(FILE *file)
                         ".bench .whisker{stroke:#fff}\n"
                         ".bench .level{stroke:#aaa}\n"
                         ".bench .loop{fill:#777}.bench .curve.loop{stroke:#999}\n");
-    for (size_t i = 0; i < PICTURE_COLOURS; i++) {
-        picture_print(file, ".bench .s%zu{fill:%s}.bench .curve.s%zu{fill:none;stroke:%s}\n", i,
-                      colours[i][1], i, colours[i][1]);
-    }
+    print_colours(file, 1);
     picture_print(file, "}\n</style>\n");
 }
 

@@ -182,19 +182,10 @@ void report_fail(struct report *report, enum cause cause, const char *format, ..
     }
 }
 
-void report_advise(struct report *report, const char *format, ...)
+static void print_advice(const struct report *report, const char *text)
 {
-    va_list arguments;
-    json_t *text;
-
-    va_start(arguments, format);
-    text = make_text(format, arguments);
-    va_end(arguments);
-    if (text && !report->json) {
-        printf("%*s", (int)indent_of(&report->terminal), "");
-        print_words(&report->terminal, json_string_value(text), indent_of(&report->terminal));
-    }
-    (void)json_array_append_new(report->advice, text);
+    printf("%*s", (int)indent_of(&report->terminal), "");
+    print_words(&report->terminal, text, indent_of(&report->terminal));
 }
 
 /* As it is, in one line: it is to be copied. */
@@ -210,16 +201,32 @@ static void print_command(const struct report *report, const char *text)
     }
 }
 
+/* Adds to what is to be done, and shows it as PRINT does. */
+static void add_advice(struct report *report, const char *format, va_list arguments,
+                       void (*print)(const struct report *report, const char *text))
+{
+    json_t *text = make_text(format, arguments);
+
+    if (text && !report->json) {
+        print(report, json_string_value(text));
+    }
+    (void)json_array_append_new(report->advice, text);
+}
+
+void report_advise(struct report *report, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    add_advice(report, format, arguments, print_advice);
+    va_end(arguments);
+}
+
 void report_command(struct report *report, const char *format, ...)
 {
     va_list arguments;
-    json_t *text;
 
     va_start(arguments, format);
-    text = make_text(format, arguments);
+    add_advice(report, format, arguments, print_command);
     va_end(arguments);
-    if (text && !report->json) {
-        print_command(report, json_string_value(text));
-    }
-    (void)json_array_append_new(report->advice, text);
 }
