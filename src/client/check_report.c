@@ -204,6 +204,10 @@ static void print_command(const struct report *report, const char *text)
 /* Adds to what is to be done, and shows it as PRINT does. */
 static void add_advice(struct report *report, const char *format, va_list arguments,
                        void (*print)(const struct report *report, const char *text))
+    __attribute__((format(printf, 2, 0)));
+
+static void add_advice(struct report *report, const char *format, va_list arguments,
+                       void (*print)(const struct report *report, const char *text))
 {
     json_t *text = make_text(format, arguments);
 
