@@ -35,7 +35,7 @@ static bool try_again_or_pause(struct loop *loop)
 static bool accept_one(struct loop *loop, const struct acceptor *acceptor)
 {
     struct common *common = loop->common;
-    uint64_t connected = common_connected(common);
+    uint64_t connected = quota_connections(common->quota);
     int fd;
 
     if (connected >= common->connections_fit && connected < common->connections_max) {
@@ -49,13 +49,6 @@ static bool accept_one(struct loop *loop, const struct acceptor *acceptor)
         return errno == EAGAIN ? false : try_again_or_pause(loop); /* EMFILE, ENFILE, ENOMEM … */
     }
     common_sate(common, loop->index);
-    counter_add(&loop->counters, COUNTER_ACCEPTED, 1);
-    if (connected >= common->connections_max) {
-        /* Nobody judges it first. What counts is connection_new(): others may be there before. */
-        counter_add(&loop->counters, COUNTER_REFUSED, 1);
-        loop_close(loop, fd);
-        return true;
-    }
     arrivals_admit(loop, acceptor->role, fd, acceptor->type);
     return true;
 }

@@ -3,14 +3,14 @@
 
 #include <errno.h>
 
+#include "peer.h"
 #include "reception.h"
 #include "util.h"
+#include "visitor.h"
 
 struct arrival {
     struct parcel parcel;
-    int fd;
-    int type;
-    enum role role;
+    struct visitor visitor;
 };
 
 enum {
@@ -18,21 +18,19 @@ enum {
     SLACK_SHARE = 8,   /* an eighth more than one's share, and one more, is well enough */
 };
 
-static void serve(struct loop *loop, enum role role, int fd, int type)
+static void serve(struct loop *loop, const struct visitor *visitor)
 {
-    int r = reception_connection(loop, role, fd, type);
-
-    if (r < 0) {
-        counter_add(&loop->counters, r == -EUSERS ? COUNTER_REFUSED : COUNTER_FAILED, 1);
+    if (reception_connection(loop, visitor) < 0) {
+        counter_add(&loop->counters, COUNTER_FAILED, 1);
     }
 }
 
 /* Whether this worker has more connections than its share; and whether there are descriptors to
- * spare, because those that are on their way have not been counted yet. */
+ * spare, because who gives one away goes on accepting at once. */
 static bool has_too_many(const struct loop *loop)
 {
     struct common *common = loop->common;
-    uint64_t all = common_connected(common);
+    uint64_t all = quota_connections(common->quota);
     uint64_t share = all / common->n;
 
     return member_load(loop_member(loop)) > share + share / SLACK_SHARE + 1 &&
@@ -58,7 +56,7 @@ static struct member *find_lightest(const struct loop *loop)
 }
 
 /* Returns whether somebody has taken it. */
-static bool give(const struct loop *loop, enum role role, int fd, int type)
+static bool give(const struct loop *loop, const struct visitor *visitor)
 {
     struct member *member = find_lightest(loop);
     struct arrival *arrival = member ? malloc(sizeof(*arrival)) : NULL;
@@ -66,7 +64,7 @@ static bool give(const struct loop *loop, enum role role, int fd, int type)
     if (!arrival) {
         return false;
     }
-    *arrival = (struct arrival){.fd = fd, .type = type, .role = role};
+    *arrival = (struct arrival){.visitor = *visitor};
     atomic_fetch_add_explicit(&member->arriving, 1, memory_order_relaxed);
     if (!inbox_put(&member->arrivals, &arrival->parcel)) {
         atomic_fetch_sub_explicit(&member->arriving, 1, memory_order_relaxed);
@@ -77,30 +75,50 @@ static bool give(const struct loop *loop, enum role role, int fd, int type)
     return true;
 }
 
+/* For a connection that was not let in because of ERROR. */
+static enum counter refusal(int error)
+{
+    switch (error) {
+    case EUSERS:
+        return COUNTER_REFUSED;
+    case EDQUOT:
+        return COUNTER_REFUSED_USER;
+    default:
+        return COUNTER_FAILED;
+    }
+}
+
 void arrivals_admit(struct loop *loop, enum role role, int fd, int type)
 {
-    if (loop->common->n == 1 || !has_too_many(loop) || !give(loop, role, fd, type)) {
-        serve(loop, role, fd, type);
+    struct visitor visitor = {.fd = fd, .type = type, .role = role};
+    int r = quota_enter(loop->common->quota, peer_uid(fd), &visitor.account);
+
+    counter_add(&loop->counters, COUNTER_ACCEPTED, 1);
+    if (r < 0) {
+        counter_add(&loop->counters, refusal(-r), 1);
+        loop_close(loop, fd);
+    } else if (loop->common->n == 1 || !has_too_many(loop) || !give(loop, &visitor)) {
+        serve(loop, &visitor);
     }
 }
 
 /* Takes out one of LIST, and frees it. */
-static struct arrival take_one(struct loop *loop, struct parcel **list)
+static struct visitor take_one(struct loop *loop, struct parcel **list)
 {
     struct arrival *first = CONTAINER_OF(*list, struct arrival, parcel);
-    struct arrival arrival = *first;
+    struct visitor visitor = first->visitor;
 
-    *list = arrival.parcel.next;
+    *list = first->parcel.next;
     atomic_fetch_sub_explicit(&loop_member(loop)->arriving, 1, memory_order_relaxed);
     free(first);
-    return arrival;
+    return visitor;
 }
 
 static void serve_all(struct loop *loop, struct parcel *list)
 {
     while (list) {
-        struct arrival arrival = take_one(loop, &list);
-        serve(loop, arrival.role, arrival.fd, arrival.type);
+        struct visitor visitor = take_one(loop, &list);
+        serve(loop, &visitor);
     }
 }
 
@@ -124,6 +142,7 @@ void arrivals_drop(struct loop *loop)
     struct parcel *list = inbox_close(&loop_member(loop)->arrivals);
 
     while (list) {
-        loop_close(loop, take_one(loop, &list).fd);
+        struct visitor visitor = take_one(loop, &list);
+        visitor_dismiss(loop, &visitor);
     }
 }

@@ -11,8 +11,10 @@
 #include "activation.h"
 #include "loop.h"
 
-/* Takes over FD, a client that has just connected to a socket of ROLE and TYPE, and that does not
- * block: has this worker or another one serve it. */
+/*
+ * Takes over FD, a client that has just connected to a socket of ROLE and TYPE, and that does not
+ * block: has this worker or another one serve it, if there is a place on its user's account.
+ */
 void arrivals_admit(struct loop *loop, enum role role, int fd, int type);
 
 /* Serves what others have given. */

@@ -6,7 +6,7 @@
 
 #include "util.h"
 
-struct common *common_new(size_t n, uint64_t connections_max, uint64_t connections_fit)
+struct common *common_new(size_t n, struct quota_limits limits, uint64_t connections_fit)
 {
     size_t size = sizeof(struct common) + n * sizeof(struct member);
     struct common *common = aligned_alloc(CACHE_LINE, size);
@@ -15,11 +15,16 @@ struct common *common_new(size_t n, uint64_t connections_max, uint64_t connectio
         return NULL;
     }
     memset(common, 0, size);
-    common->connections_max = connections_max;
+    common->connections_max = limits.connections;
     common->connections_fit = connections_fit;
     common->n = n;
     for (size_t i = 0; i < n; i++) {
         common->members[i].wake_fd = -1;
+    }
+    common->quota = quota_new(limits);
+    if (!common->quota) {
+        free(common);
+        return NULL;
     }
     return common;
 }
@@ -30,6 +35,7 @@ void common_free(struct common *common)
         return;
     }
     off_limits_deinit(&common->off_limits);
+    quota_free(common->quota);
     free(common);
 }
 
@@ -82,35 +88,6 @@ void inbox_open(inbox *box)
 bool inbox_is_open(inbox *box)
 {
     return atomic_load_explicit(box, memory_order_relaxed) != &closed;
-}
-
-/* Member INDEX is the only one that writes this. */
-static void add_connected(struct member *member, int64_t delta)
-{
-    uint64_t connected = atomic_load_explicit(&member->connected, memory_order_relaxed);
-
-    atomic_store_explicit(&member->connected, connected + (uint64_t)delta, memory_order_relaxed);
-}
-
-void common_leave(struct common *common, size_t index)
-{
-    add_connected(&common->members[index], -1);
-    atomic_fetch_sub_explicit(&common->connected, 1, memory_order_relaxed);
-}
-
-bool common_enter(struct common *common, size_t index)
-{
-    uint64_t connected = common_connected(common);
-
-    /* Not added and taken back, which would turn others away in the meantime. */
-    do {
-        if (connected >= common->connections_max) {
-            return false;
-        }
-    } while (!atomic_compare_exchange_weak_explicit(&common->connected, &connected, connected + 1,
-                                                    memory_order_relaxed, memory_order_relaxed));
-    add_connected(&common->members[index], 1);
-    return true;
 }
 
 bool common_starve(struct common *common, size_t index)

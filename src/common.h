@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "quota.h"
 #include "sender.h"
 
 enum { CACHE_LINE = 64 };
@@ -37,16 +38,16 @@ struct member {
 
 struct common {
     struct off_limits off_limits; /* sockets that get no replies; does not change while they run */
-    uint64_t connections_max;     /* more are refused */
-    uint64_t connections_fit;     /* more are left in the backlog */
+    struct quota *quota;
+    uint64_t connections_max; /* more are refused */
+    uint64_t connections_fit; /* more are left in the backlog */
     size_t n;
-    _Alignas(CACHE_LINE) _Atomic uint64_t connected;
     _Alignas(CACHE_LINE) atomic_size_t starving; /* how many starve */
     struct member members[];
 };
 
 /* For N workers. Returns NULL if there is no memory; common_free() takes NULL. */
-struct common *common_new(size_t n, uint64_t connections_max, uint64_t connections_fit);
+struct common *common_new(size_t n, struct quota_limits limits, uint64_t connections_fit);
 void common_free(struct common *common);
 
 /* Makes an eventfd readable. */
@@ -61,21 +62,19 @@ struct parcel *inbox_close(inbox *box);
 void inbox_open(inbox *box);
 bool inbox_is_open(inbox *box);
 
-/* Member INDEX takes one of the places for connections, returns whether there was one; and gives it
- * back. */
-bool common_enter(struct common *common, size_t index);
-void common_leave(struct common *common, size_t index);
+/* The member, who alone may say so, serves DELTA connections more. */
+static inline void member_count(struct member *member, int64_t delta)
+{
+    uint64_t connected = atomic_load_explicit(&member->connected, memory_order_relaxed);
+
+    atomic_store_explicit(&member->connected, connected + (uint64_t)delta, memory_order_relaxed);
+}
 
 /* How many connections the member has, and is about to have. */
 static inline uint64_t member_load(const struct member *member)
 {
     return atomic_load_explicit(&member->connected, memory_order_relaxed) +
            atomic_load_explicit(&member->arriving, memory_order_relaxed);
-}
-
-static inline uint64_t common_connected(struct common *common)
-{
-    return atomic_load_explicit(&common->connected, memory_order_relaxed);
 }
 
 /*

@@ -2,37 +2,43 @@
 #pragma once
 
 /*
- * A connection, stream or seqpacket: what it receives it sends back.
+ * A connection, stream or seqpacket: what it receives it sends back (echo.h).
  *
- * The common case is one receive, one send and nothing kept: the message passes through memory of
- * the loop, so an idle connection is a small record and no buffer. Much of a stream at once goes
- * through a pipe of the loop instead, and is not copied. When the client does not take an
- * answer whole, the rest is kept, the connection stops being read until it is gone, and the client
- * is thereby held back alone: it costs at most STREAM_READ_MAX bytes or one message.
+ * An idle connection is a small record and no buffer. When the client does not take an answer
+ * whole, the rest is kept, the connection stops being read until it is gone, and the client is
+ * thereby held back alone: it costs at most STREAM_READ_MAX bytes or one message. If its user has
+ * much unread already, nothing is kept, and what the client sends waits in the kernel.
+ *
+ * Whether a side has shut down is not kept here: the kernel knows, and says so again.
  */
 
 #include <stdbool.h>
 
 #include "loop.h"
+#include "visitor.h"
 
 enum { STREAM_READ_MAX = 64 * 1024 };
 
 struct connection {
     struct watch watch;
-    int type;            /* SOCK_STREAM or SOCK_SEQPACKET */
+    uint32_t used;   /* the loop's tick when something last moved */
+    uint32_t unread; /* bytes that the kernel held for the client at the last look (idle.h) */
+    bool is_stream;
     bool marks_messages; /* transfer_mark() was called */
     bool is_bulky;       /* the last receive was large: the next one is spliced */
-    struct owed *owed;   /* what the client has not taken yet, or NULL */
+    bool is_held;        /* nothing is kept, but the client takes nothing now */
+    enum role role;
+    struct account *account;
+    struct owed *owed; /* what the client has not taken yet, or NULL */
     struct connection *next;
     struct connection **link; /* what points at this one in the loop's list */
 };
 
 /*
- * Takes over FD, a connected socket that does not block, and serves it in LOOP. GREETING, if it is
- * not NULL, is sent first. Returns 0 or a negative errno, -EUSERS if there are enough connections;
- * the descriptor is closed if it fails.
+ * Takes the visitor over and serves it in LOOP. GREETING, if it is not NULL, is sent first. Returns
+ * 0 or a negative errno; the visitor is dismissed if it fails.
  */
-int connection_new(struct loop *loop, int fd, int type, const char *greeting);
+int connection_new(struct loop *loop, const struct visitor *visitor, const char *greeting);
 
 /* Ends the connection and closes its descriptor; nothing that is owed is sent. */
 void connection_free(struct loop *loop, struct connection *connection);
@@ -42,3 +48,17 @@ void connection_free(struct loop *loop, struct connection *connection);
  * by now still comes back; then the connection ends.
  */
 void connection_drain(struct connection *connection);
+
+/* Keeps what the client has not taken, and waits for room instead of for more. Returns 0 or a
+ * negative errno. */
+int connection_owe(struct loop *loop, struct connection *connection, const char *data,
+                   size_t length);
+
+/* Whether the connection waits for the client to take something. */
+static inline bool connection_waits(const struct connection *connection)
+{
+    return connection->owed || connection->is_held;
+}
+
+/* Waits for room instead of for more, and keeps nothing. Returns 0 or a negative errno. */
+int connection_hold(struct loop *loop, struct connection *connection);

@@ -26,21 +26,24 @@ enum counter {
     COUNTER_TOLD,     /* clients that were told who they are */
 
     /* What went wrong, by reason. */
-    COUNTER_REFUSED,     /* connections closed at once: connections-max */
-    COUNTER_PAUSED,      /* times that accepting paused: no descriptor or memory */
-    COUNTER_ABANDONED,   /* connections that the client broke off before it had read all */
-    COUNTER_FAILED,      /* connections ended for want of memory or by an unexpected error */
-    COUNTER_UNFINISHED,  /* connections closed at the stop though their clients had not read all */
-    COUNTER_UNADDRESSED, /* datagrams whose sender has no address */
-    COUNTER_FORBIDDEN,   /* datagrams to senders whose socket the daemon may not write to */
-    COUNTER_LOOPED,      /* datagrams from the very port that is served: an echo of an echo */
-    COUNTER_UNREACHABLE, /* datagrams to senders that are gone */
-    COUNTER_TOO_LARGE,   /* messages larger than this host's limit */
-    COUNTER_OVERDUE,     /* datagrams dropped: their sender had too many unread ones */
-    COUNTER_UNSENT,      /* datagrams dropped for want of memory or by an unexpected error */
-    COUNTER_LATE,        /* datagrams still owed at the stop */
-    COUNTER_UNJUDGED,    /* datagrams dropped, no descriptor or memory to find out who sent them */
-    COUNTER_AUDIT_LOST,  /* decisions not written to the journal, it could not keep up */
+    COUNTER_REFUSED,      /* connections closed at once: connections-max */
+    COUNTER_REFUSED_USER, /* connections closed at once: connections-max-per-user */
+    COUNTER_PAUSED,       /* times that accepting paused: no descriptor or memory */
+    COUNTER_ABANDONED,    /* connections that the client broke off before it had read all */
+    COUNTER_FAILED,       /* connections ended for want of memory or by an unexpected error */
+    COUNTER_IDLE,         /* connections closed: idle-timeout */
+    COUNTER_UNFINISHED,   /* connections closed at the stop though their clients had not read all */
+    COUNTER_UNADDRESSED,  /* datagrams whose sender has no address */
+    COUNTER_FORBIDDEN,    /* datagrams to senders whose socket the daemon may not write to */
+    COUNTER_LOOPED,       /* datagrams from the very port that is served: an echo of an echo */
+    COUNTER_UNREACHABLE,  /* datagrams to senders that are gone */
+    COUNTER_TOO_LARGE,    /* messages larger than this host's limit */
+    COUNTER_OVERDUE,      /* datagrams dropped: their sender had too many unread ones */
+    COUNTER_OVERDUE_USER, /* datagrams dropped: their user had too much unread */
+    COUNTER_UNSENT,       /* datagrams dropped for want of memory or by an unexpected error */
+    COUNTER_LATE,         /* datagrams still owed at the stop */
+    COUNTER_UNJUDGED,     /* datagrams dropped, no descriptor or memory to find out who sent them */
+    COUNTER_AUDIT_LOST,   /* decisions not written to the journal, it could not keep up */
 
     COUNTER_MAX,
     COUNTER_FIRST_TROUBLE = COUNTER_REFUSED,

@@ -209,7 +209,7 @@ int datagram_init(struct datagram *datagram, struct loop *loop, const struct act
         .role = socket->role,
         .watch_at = UINT64_MAX,
     };
-    debts_init(&datagram->debts);
+    debts_init(&datagram->debts, loop->common->quota);
     /* As much as is allowed. */
     (void)reply_enlarge(datagram, loop, SEND_BUFFER / 2);
 

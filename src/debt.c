@@ -15,6 +15,7 @@ struct debt {
 
 struct debtor {
     struct sender sender; /* first: what the tree compares */
+    struct account *account;
     struct debt *first;
     struct debt **last; /* the pointer that the next debt goes to */
     size_t datagrams;
@@ -28,9 +29,9 @@ struct debtor {
     struct debtor *next;
 };
 
-void debts_init(struct debts *debts)
+void debts_init(struct debts *debts, struct quota *quota)
 {
-    *debts = (struct debts){.retry_at = UINT64_MAX};
+    *debts = (struct debts){.quota = quota, .retry_at = UINT64_MAX};
 }
 
 static int compare(const void *a, const void *b)
@@ -65,6 +66,7 @@ static void settle_one(struct debts *debts, struct debtor *debtor)
     debtor->bytes -= debt->length + DEBT_OVERHEAD;
     debts->datagrams--;
     debts->bytes -= debt->length + DEBT_OVERHEAD;
+    account_settle_datagram(debtor->account, debt->length + DEBT_OVERHEAD);
     free(debt);
 }
 
@@ -79,6 +81,8 @@ static void forget(struct debts *debts, struct debtor **link)
     *link = debtor->next;
     tdelete(debtor, &debts->by_sender, compare);
     debts->senders--;
+    account_drop_address(debtor->account);
+    account_release(debtor->account);
     free(debtor);
 }
 
@@ -90,30 +94,23 @@ void debts_deinit(struct debts *debts)
     debts->retry_at = UINT64_MAX;
 }
 
-/* The debtor that SENDER is, a new one if there is none; NULL with errno ENOBUFS or ENOMEM. */
-static struct debtor *obtain(struct debts *debts, const struct sender *sender, uint64_t now)
+/* A debtor on ACCOUNT; NULL if there is no memory. */
+static struct debtor *debtor_new(struct debts *debts, const struct sender *sender,
+                                 struct account *account, uint64_t now)
 {
-    struct debtor *debtor = find(debts, sender);
+    struct debtor *debtor = calloc(1, sizeof(*debtor));
 
-    if (debtor) {
-        return debtor;
-    }
-    if (debts->senders >= DEBT_SENDERS) {
-        errno = ENOBUFS;
-        return NULL;
-    }
-    debtor = calloc(1, sizeof(*debtor));
     if (!debtor) {
         return NULL;
     }
     debtor->sender = *sender;
+    debtor->account = account;
     debtor->last = &debtor->first;
     debtor->burst = DEBT_BURST_MAX;
     debtor->retry_after = DEBT_RETRY_USEC_MIN;
     debtor->retry_at = now + debtor->retry_after;
     if (!tsearch(debtor, &debts->by_sender, compare)) {
         free(debtor);
-        errno = ENOMEM;
         return NULL;
     }
     debtor->next = debts->debtors;
@@ -125,12 +122,43 @@ static struct debtor *obtain(struct debts *debts, const struct sender *sender, u
     return debtor;
 }
 
+/* The debtor that SENDER is, a new one if there is none; goes to RET. Returns as debts_add(). */
+static int obtain(struct debts *debts, const struct sender *sender, uint64_t now,
+                  struct debtor **ret)
+{
+    struct account *account;
+
+    *ret = find(debts, sender);
+    if (*ret) {
+        return 0;
+    }
+    if (debts->senders >= DEBT_SENDERS) {
+        return -ENOBUFS;
+    }
+    account = account_hold(debts->quota, sender->uid);
+    if (!account) {
+        return -ENOMEM;
+    }
+    if (!account_add_address(account)) {
+        account_release(account);
+        return -EDQUOT;
+    }
+    *ret = debtor_new(debts, sender, account, now);
+    if (!*ret) {
+        account_drop_address(account);
+        account_release(account);
+        return -ENOMEM;
+    }
+    return 0;
+}
+
 int debts_add(struct debts *debts, const struct sender *sender, const void *data, size_t length,
               uint64_t now)
 {
     CLEANUP(free_pointer) struct debt *debt = NULL;
     size_t bytes = length + DEBT_OVERHEAD;
     struct debtor *debtor;
+    int r;
 
     if (debts->bytes + bytes > DEBT_BYTES) {
         return -ENOBUFS;
@@ -139,13 +167,16 @@ int debts_add(struct debts *debts, const struct sender *sender, const void *data
     if (!debt) {
         return -ENOMEM;
     }
-    debtor = obtain(debts, sender, now);
-    if (!debtor) {
-        return -errno;
+    r = obtain(debts, sender, now, &debtor);
+    if (r < 0) {
+        return r;
     }
     if (debtor->datagrams >= DEBT_DATAGRAMS_PER_SENDER ||
         (debtor->first && debtor->bytes + bytes > DEBT_BYTES_PER_SENDER)) {
         return -ENOBUFS;
+    }
+    if (!account_owe_datagram(debtor->account, bytes)) {
+        return -EDQUOT; /* a debtor who is owed nothing is forgotten at the next payment */
     }
     debt->next = NULL;
     debt->length = length;

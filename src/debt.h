@@ -5,8 +5,8 @@
  * Debts of a datagram socket: replies that could not be sent because the sender does not read.
  *
  * A datagram sender cannot be held back alone, so what is owed to it waits here, in order, within a
- * bound for each sender and one for all; beyond these a reply is dropped, and counted by the
- * caller.
+ * bound for each sender, those of its user (quota.h), and one for all; beyond these a reply is
+ * dropped, and counted by the caller.
  *
  * The kernel has no event that tells when one peer of an unconnected socket has room again, and a
  * helper socket that could be connected to it may be in another network namespace than the peer's
@@ -26,6 +26,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "quota.h"
 #include "sender.h"
 
 enum {
@@ -45,6 +46,7 @@ enum {
 struct debtor;
 
 struct debts {
+    struct quota *quota;
     void *by_sender; /* tsearch(3) */
     struct debtor *debtors;
     size_t senders;
@@ -71,7 +73,8 @@ struct debt_channel {
     size_t capacity; /* bytes of the send buffer */
 };
 
-void debts_init(struct debts *debts);
+/* What is owed to a sender is counted on its user's account in QUOTA, which bounds it, too. */
+void debts_init(struct debts *debts, struct quota *quota);
 void debts_deinit(struct debts *debts);
 
 /* How many replies are owed to this sender: another one has to wait behind them. */
@@ -79,7 +82,7 @@ size_t debts_owed_to(const struct debts *debts, const struct sender *sender);
 
 /*
  * Owes LENGTH bytes at DATA to SENDER; NOW is CLOCK_MONOTONIC in microseconds. Returns 0, -ENOBUFS
- * beyond a bound, or -ENOMEM; nothing is kept if it fails.
+ * beyond a bound, -EDQUOT beyond one of its user's, or -ENOMEM; nothing is kept if it fails.
  */
 int debts_add(struct debts *debts, const struct sender *sender, const void *data, size_t length,
               uint64_t now);

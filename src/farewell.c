@@ -6,9 +6,9 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include "loop.h"
 #include "transfer.h"
 #include "util.h"
+#include "visitor.h"
 
 struct farewell {
     struct watch watch;
@@ -38,7 +38,7 @@ static void empty(const struct loop *loop, int fd, int type)
     }
     /* The client's SO_SNDBUF bounds what there is; a host may allow a very large one. */
     for (int i = 0; i < UNREAD_MAX; i++) {
-        ssize_t n = type == SOCK_SEQPACKET ? transfer_receive_marked(fd, buffer, LOOP_SLOT_KEPT)
+        ssize_t n = type == SOCK_SEQPACKET ? transfer_receive_marked(fd, buffer, LOOP_SLOT_KEPT, 0)
                                            : recv(fd, buffer, LOOP_SLOT_KEPT, MSG_DONTWAIT);
         if (n < 0 || (n == 0 && type == SOCK_STREAM)) {
             return;
@@ -118,12 +118,15 @@ static void append(struct farewells *all, struct farewell *farewell)
     all->count++;
 }
 
-int farewell_begin(struct loop *loop, int fd, int type, const char *text, size_t length)
+int farewell_begin(struct loop *loop, const struct visitor *visitor, const char *text,
+                   size_t length)
 {
     struct farewell *farewell;
+    int fd = visitor->fd;
     ssize_t sent = transfer_send(fd, text, length);
     size_t done = sent > 0 ? (size_t)sent : 0;
 
+    quota_leave(visitor->account);
     if (sent < 0 && sent != -EAGAIN) {
         loop_close(loop, fd);
         /* Who has left need not be told. */
@@ -132,12 +135,12 @@ int farewell_begin(struct loop *loop, int fd, int type, const char *text, size_t
     farewell = calloc(1, sizeof(*farewell));
     if (!farewell || keep_rest(farewell, text + done, length - done) < 0) {
         free(farewell);
-        empty(loop, fd, type);
+        empty(loop, fd, visitor->type);
         loop_close(loop, fd);
         return -ENOMEM;
     }
     farewell->watch = (struct watch){.ready = farewell_ready, .fd = fd};
-    farewell->type = type;
+    farewell->type = visitor->type;
     farewell->until = loop_now() + (farewell->rest ? FAREWELL_REST_USEC : FAREWELL_USEC);
     append(&loop->farewells, farewell);
     if (!farewell->rest) {

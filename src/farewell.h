@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 struct loop;
+struct visitor;
 struct farewell;
 
 enum {
@@ -35,11 +36,11 @@ struct farewells {
 };
 
 /*
- * Takes over FD, a connected socket of TYPE (SOCK_STREAM or SOCK_SEQPACKET) that does not block,
- * and sends TEXT of LENGTH bytes as the last thing. Returns 0, or a negative errno if it could not
- * be sent.
+ * Takes the visitor over, who gives its place on its user's account to others, and sends TEXT of
+ * LENGTH bytes as the last thing. Returns 0, or a negative errno if it could not be sent.
  */
-int farewell_begin(struct loop *loop, int fd, int type, const char *text, size_t length);
+int farewell_begin(struct loop *loop, const struct visitor *visitor, const char *text,
+                   size_t length);
 
 /* When farewell_end_due() has to be called, CLOCK_MONOTONIC in microseconds; UINT64_MAX if there
  * are none. */

@@ -54,12 +54,14 @@ struct loop {
     bool quiet;        /* the last turn had little to do: looking again may pay */
     struct watch *hot; /* where something is most likely to come next, or NULL */
 
+    uint32_t tick; /* coarse time, for those who want to know when something was used (idle.h) */
     struct connection *connections;
     struct farewells farewells;
     unsigned farewells_max; /* of those, this loop's share */
     bool descriptor_freed;  /* a connection was closed since accepting paused */
     bool accept_failed; /* no descriptor or memory for another connection: accepting must pause */
     bool draining;      /* nothing new is taken on */
+    bool own_event;     /* of this turn's events one was nobody's: a command, a timer */
 
     struct gate *gate; /* NULL if every role is echo; the worker's */
     struct counters counters;

@@ -24,9 +24,17 @@ static void print_help(void)
         "      --busy-poll=USEC        After a message, look for the next one for so many\n"
         "                              microseconds before sleeping; auto (the default): where\n"
         "                              that pays; off: never\n"
+        "      --bytes-max-per-user=BYTES\n"
+        "                              Keep at most so much that one user has not read (K, M, G;\n"
+        "                              default: 4K for each connection that it may have, 1M at "
+        "least)\n"
         "      --connections-max=N     Serve at most N connections at once\n"
         "                              (default: as many as the descriptor limit allows)\n"
+        "      --connections-max-per-user=N\n"
+        "                              Serve at most N of one user (default: a third of all)\n"
         "      --exit-idle-time=SPAN   Exit after SPAN without a client (default: infinity)\n"
+        "      --idle-timeout=SPAN     Close a connection on which nothing has moved for SPAN\n"
+        "                              (default: infinity)\n"
         "      --policy=FILE           Admit clients of the role auth by the rules in FILE\n"
         "      --check-policy=FILE     Say what the rules in FILE mean, or what is wrong with\n"
         "                              them (exit status 78), and exit\n"
@@ -68,6 +76,36 @@ static int parse_count(const char *text, uint32_t *ret)
     }
     *ret = count;
     return 0;
+}
+
+/* Bytes, with K, M, G or T for powers of 1024, as systemd takes them. */
+static int parse_bytes(const char *text, uint64_t *ret)
+{
+    static const char units[] = "KMGT";
+    const char *unit = strpbrk(text, units);
+    char digits[16];
+    uint32_t count;
+    size_t length = unit ? (size_t)(unit - text) : strlen(text);
+
+    if (length >= sizeof(digits) || (unit && unit[1] != '\0')) {
+        return -EINVAL;
+    }
+    memcpy(digits, text, length);
+    digits[length] = '\0';
+    if (parse_count(digits, &count) < 0) {
+        return -EINVAL;
+    }
+    *ret = (uint64_t)count << (unit ? 10 * (strchr(units, *unit) - units + 1) : 0);
+    return 0;
+}
+
+static int parse_connections(const char *text, uint64_t *ret)
+{
+    uint32_t count = 0;
+    int r = parse_count(text, &count);
+
+    *ret = count;
+    return r;
 }
 
 static int parse_workers(const char *text, uint32_t *ret)
@@ -112,9 +150,12 @@ enum options_verdict options_parse(int argc, char **argv, struct options *option
 {
     enum {
         BUSY_POLL = 256,
+        BYTES_MAX_PER_USER,
         CHECK_POLICY,
         CONNECTIONS_MAX,
+        CONNECTIONS_MAX_PER_USER,
         EXIT_IDLE_TIME,
+        IDLE_TIMEOUT,
         LOG_LEVEL,
         POLICY,
         VERSION,
@@ -122,9 +163,12 @@ enum options_verdict options_parse(int argc, char **argv, struct options *option
     };
     static const struct option known[] = {
         {"busy-poll", required_argument, NULL, BUSY_POLL},
+        {"bytes-max-per-user", required_argument, NULL, BYTES_MAX_PER_USER},
         {"check-policy", required_argument, NULL, CHECK_POLICY},
         {"connections-max", required_argument, NULL, CONNECTIONS_MAX},
+        {"connections-max-per-user", required_argument, NULL, CONNECTIONS_MAX_PER_USER},
         {"exit-idle-time", required_argument, NULL, EXIT_IDLE_TIME},
+        {"idle-timeout", required_argument, NULL, IDLE_TIMEOUT},
         {"log-level", required_argument, NULL, LOG_LEVEL},
         {"policy", required_argument, NULL, POLICY},
         {"help", no_argument, NULL, 'h'},
@@ -137,6 +181,7 @@ enum options_verdict options_parse(int argc, char **argv, struct options *option
     *options = (struct options){
         .busy_poll = {.automatic = true},
         .exit_idle_usec = TIMESPAN_INFINITY,
+        .idle_usec = TIMESPAN_INFINITY,
         .log_level = LOG_INFO,
     };
 
@@ -148,18 +193,33 @@ enum options_verdict options_parse(int argc, char **argv, struct options *option
                 return invalid("busy-poll", optarg, "auto, off or microseconds from 0 to 1000000");
             }
             break;
+        case BYTES_MAX_PER_USER:
+            if (parse_bytes(optarg, &options->limits.bytes_per_user) < 0) {
+                return invalid("bytes-max-per-user", optarg, "a size such as 500K, 64M or 1G");
+            }
+            break;
         case CHECK_POLICY:
             options->check_policy = optarg;
             break;
         case CONNECTIONS_MAX:
-            if (parse_count(optarg, &options->connections_max) < 0) {
+            if (parse_connections(optarg, &options->limits.connections) < 0) {
                 return invalid("connections-max", optarg, "a number from 1 to 4294967295");
+            }
+            break;
+        case CONNECTIONS_MAX_PER_USER:
+            if (parse_connections(optarg, &options->limits.connections_per_user) < 0) {
+                return invalid("connections-max-per-user", optarg, "a number from 1 to 4294967295");
             }
             break;
         case EXIT_IDLE_TIME:
             if (timespan_parse(optarg, &options->exit_idle_usec) < 0) {
                 return invalid("exit-idle-time", optarg,
                                "a time span such as 90s, 5min or infinity");
+            }
+            break;
+        case IDLE_TIMEOUT:
+            if (timespan_parse(optarg, &options->idle_usec) < 0 || options->idle_usec == 0) {
+                return invalid("idle-timeout", optarg, "a time span such as 90s, 5min or infinity");
             }
             break;
         case LOG_LEVEL:

@@ -6,11 +6,13 @@
 #include <stdint.h>
 
 #include "busy_poll.h"
+#include "quota.h"
 
 struct options {
-    uint32_t connections_max; /* 0: as many as descriptors allow */
-    uint32_t workers;         /* 0: as many as fit the cores */
-    uint64_t exit_idle_usec;  /* TIMESPAN_INFINITY: never */
+    struct quota_limits limits; /* 0: as the descriptors allow */
+    uint32_t workers;           /* 0: as many as fit the cores */
+    uint64_t exit_idle_usec;    /* TIMESPAN_INFINITY: never */
+    uint64_t idle_usec;         /* when a connection is closed; TIMESPAN_INFINITY: never */
     struct busy_poll_option busy_poll;
     const char *policy;       /* the file that says who may come in, or NULL */
     const char *check_policy; /* the file to check instead of serving, or NULL */

@@ -203,6 +203,15 @@ int peer_of_connection(struct peer *peer, int fd, unsigned needs)
     return read_process(peer, pidfd, POLICY_NEEDS_UNIT);
 }
 
+uid_t peer_uid(int fd)
+{
+    struct ucred credentials;
+    socklen_t size = sizeof(credentials);
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0 ? credentials.uid
+                                                                             : (uid_t)-1;
+}
+
 bool peer_can_pin(void)
 {
     int pidfd = -1;

@@ -57,6 +57,9 @@ size_t peer_room_for(unsigned needs);
  */
 int peer_of_connection(struct peer *peer, int fd, unsigned needs);
 
+/* The uid of who has connected to FD, (uid_t)-1 if it is no Unix socket: nobody knows. */
+uid_t peer_uid(int fd);
+
 /* Has the kernel attach to each datagram that is received on FD what NEEDS takes. Returns 0 or a
  * negative errno. */
 int peer_prepare_datagrams(int fd, unsigned needs);

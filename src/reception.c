@@ -9,40 +9,41 @@
 #include "farewell.h"
 #include "gate.h"
 
-static int tell(struct loop *loop, int fd, int type)
+static int tell(struct loop *loop, const struct visitor *visitor)
 {
     char *text = loop_slot(loop, 0);
     ssize_t length = gate_tell(loop->gate, text, loop->slot_size);
 
     if (length < 0) {
-        loop_close(loop, fd);
+        visitor_dismiss(loop, visitor);
         return (int)length;
     }
     loop->slots_grown |= length > LOOP_SLOT_KEPT;
-    return farewell_begin(loop, fd, type, text, (size_t)length);
+    return farewell_begin(loop, visitor, text, (size_t)length);
 }
 
-int reception_connection(struct loop *loop, enum role role, int fd, int type)
+int reception_connection(struct loop *loop, const struct visitor *visitor)
 {
     int verdict;
 
-    if (role == ROLE_ECHO) {
-        return connection_new(loop, fd, type, NULL);
+    if (visitor->role == ROLE_ECHO) {
+        return connection_new(loop, visitor, NULL);
     }
-    verdict = gate_judge_connection(loop->gate, &loop->counters, role, fd, type);
+    verdict = gate_judge_connection(loop->gate, &loop->counters, visitor->role, visitor->fd,
+                                    visitor->type);
     if (verdict < 0) {
-        loop_close(loop, fd);
+        visitor_dismiss(loop, visitor);
         return verdict;
     }
     switch ((enum gate_verdict)verdict) {
     case GATE_ADMIT:
-        return connection_new(loop, fd, type, GATE_WELCOME);
+        return connection_new(loop, visitor, GATE_WELCOME);
     case GATE_TELL:
-        return tell(loop, fd, type);
+        return tell(loop, visitor);
     case GATE_REFUSE:
         break;
     }
-    return farewell_begin(loop, fd, type, GATE_DENIED, strlen(GATE_DENIED));
+    return farewell_begin(loop, visitor, GATE_DENIED, strlen(GATE_DENIED));
 }
 
 enum reception reception_datagram(struct loop *loop, enum role role, struct msghdr *message,

@@ -6,15 +6,13 @@
  * it is judged at the gate, told what came out, and served or sent away.
  */
 
-#include "activation.h"
-#include "loop.h"
+#include "visitor.h"
 
 /*
- * Takes over FD, a client that has just connected to a socket of ROLE and TYPE, and that does not
- * block. Returns 0, also if it was sent away, -EUSERS if there are enough connections, or another
- * negative errno if it could be neither served nor refused; in both cases it has been closed.
+ * Takes the visitor over. Returns 0, also if it was sent away, or a negative errno if it could be
+ * neither served nor refused: then it has been dismissed.
  */
-int reception_connection(struct loop *loop, enum role role, int fd, int type);
+int reception_connection(struct loop *loop, const struct visitor *visitor);
 
 /* What becomes of a datagram. */
 enum reception {

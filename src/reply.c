@@ -21,6 +21,7 @@ static const struct sender *sender_of(const struct mmsghdr *message)
 {
     return message->msg_hdr.msg_name;
 }
+
 /* Counts a reply that cannot be sent, by what ERROR says of the sender. */
 static void count_unanswered(struct loop *loop, int error)
 {
@@ -36,6 +37,9 @@ static void count_unanswered(struct loop *loop, int error)
         break;
     case ENOBUFS:
         reason = COUNTER_OVERDUE;
+        break;
+    case EDQUOT:
+        reason = COUNTER_OVERDUE_USER;
         break;
     case ECONNREFUSED:
     case ECONNRESET:

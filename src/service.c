@@ -364,20 +364,21 @@ int service_run(const struct options *options, const struct activated *sockets, 
         .n = n_workers,
         .sockets = sockets,
         .n_sockets = n_sockets,
-        .connections_max = options->connections_max > 0 ? options->connections_max : fit,
+        .limits = quota_limits_complete(options->limits, fit),
         .connections_fit = fit,
         .busy_poll = options->busy_poll,
         .exit_idle_usec = options->exit_idle_usec,
+        .idle_usec = options->idle_usec,
         .policy = policy,
     };
     int r;
 
-    if (options->connections_max > fit) {
+    if (options->limits.connections > fit) {
         log_line(LOG_NOTICE,
-                 "--connections-max=%" PRIu32
+                 "--connections-max=%" PRIu64
                  " is more than there are descriptors for (LimitNOFILE=): "
                  "connections beyond %" PRIu64 " wait to be accepted.",
-                 options->connections_max, fit);
+                 options->limits.connections, fit);
     }
     if ((r = block_signals(options->policy)) < 0 ||
         (r = workers_new(&config, &service.workers)) < 0 || (r = service_listen(&service)) < 0) {

@@ -26,7 +26,7 @@ ssize_t transfer_send(int fd, const char *data, size_t length)
  * applies to each message received). The room for control data is what the credentials need, so no
  * descriptor can come in with them.
  */
-ssize_t transfer_receive_marked(int fd, char *buffer, size_t size)
+ssize_t transfer_receive_marked(int fd, char *buffer, size_t size, int flags)
 {
     union {
         char room[CMSG_SPACE(sizeof(struct ucred))];
@@ -39,7 +39,7 @@ ssize_t transfer_receive_marked(int fd, char *buffer, size_t size)
         .msg_control = &control,
         .msg_controllen = sizeof(control),
     };
-    ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_TRUNC);
+    ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_TRUNC | flags);
 
     if (n < 0) {
         return -errno;

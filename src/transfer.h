@@ -16,9 +16,10 @@ ssize_t transfer_send(int fd, const char *data, size_t length);
 /*
  * Receives a message from a seqpacket socket that has been marked, and tells an empty one from the
  * end. Returns the length of the message, also if it is more than SIZE, or a negative errno:
- * -ENODATA for the end. Descriptors that were passed with it are discarded.
+ * -ENODATA for the end. Descriptors that were passed with it are discarded. FLAGS are those of
+ * recv(2), 0 or MSG_PEEK.
  */
-ssize_t transfer_receive_marked(int fd, char *buffer, size_t size);
+ssize_t transfer_receive_marked(int fd, char *buffer, size_t size, int flags);
 
 /* Marks a seqpacket socket for that. Returns 0 or a negative errno. */
 int transfer_mark(int fd);

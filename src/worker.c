@@ -12,7 +12,7 @@
 #include "connection.h"
 #include "datagrams.h"
 #include "gate.h"
-#include "reception.h"
+#include "idle.h"
 #include "util.h"
 
 /* How long clients have, at the stop, to read what is owed to them. */
@@ -25,10 +25,10 @@ struct worker {
 
     struct acceptors acceptors;
     struct datagrams datagrams;
+    struct idle idle;
     uint64_t exit_idle_usec;
     uint64_t drain_until;
     bool nobody_comes;        /* after the connections that were passed */
-    bool commanded;           /* one event of this turn was a command */
     bool leaves;              /* being held, it was told to */
     enum worker_order obeyed; /* the last one */
 
@@ -90,13 +90,13 @@ static int serve(struct worker *worker)
     if (idle && worker_state(worker) == WORKER_SERVING) {
         wait = worker->exit_idle_usec;
     }
-    worker->commanded = false;
+    worker->loop.own_event = false;
     events = loop_turn(&worker->loop, wait);
-    worker->loop.quiet &= !worker->commanded || events > 1; /* an order is nobody's message */
+    worker->loop.quiet &= !worker->loop.own_event || events > 1;
     if (idle && events == 0 && worker_state(worker) == WORKER_SERVING) {
         say(worker, WORKER_IDLE);
     } else if (worker_state(worker) == WORKER_IDLE &&
-               (events > 1 || !worker->commanded || !is_idle(worker))) {
+               (events > 1 || !worker->loop.own_event || !is_idle(worker))) {
         say(worker, WORKER_SERVING);
     }
     return events;
@@ -179,7 +179,7 @@ static void take_command(struct loop *loop, struct watch *watch, uint32_t events
     uint64_t count;
 
     (void)events;
-    worker->commanded = true;
+    loop->own_event = true;
     (void)!read(watch->fd, &count, sizeof(count));
     take_policy(worker);
     arrivals_take(loop);
@@ -214,6 +214,7 @@ static void tend(struct worker *worker, int events)
         }
     }
     datagrams_tend(&worker->datagrams, loop);
+    idle_tend(&worker->idle, loop);
     if (loop->farewells.first) {
         farewell_end_due(loop, loop_now());
     }
@@ -262,8 +263,8 @@ static int add_socket(struct worker *worker, const struct activated *socket, siz
         if (loop->index > 0) {
             return 0;
         }
-        counter_add(&loop->counters, COUNTER_ACCEPTED, 1);
-        return reception_connection(loop, socket->role, socket->fd, socket->type);
+        arrivals_admit(loop, socket->role, socket->fd, socket->type);
+        return 0;
     }
     return -EINVAL;
 }
@@ -289,6 +290,7 @@ static int worker_init(struct worker *worker, const struct worker_config *config
         .exit_idle_usec = config->exit_idle_usec,
         .acceptors = {.resume_at = UINT64_MAX},
         .command = {.ready = take_command, .fd = -1},
+        .idle = {.timer.fd = -1},
         .event_fd = config->event_fd,
     };
     r = loop_init(&worker->loop, config->common, config->index, config->busy_poll);
@@ -304,8 +306,11 @@ static int worker_init(struct worker *worker, const struct worker_config *config
         return -errno;
     }
     loop_member(&worker->loop)->wake_fd = worker->command.fd;
-    r = loop_watch(&worker->loop, &worker->command, EPOLLIN);
-    return r < 0 ? r : add_sockets(worker, config);
+    if ((r = loop_watch(&worker->loop, &worker->command, EPOLLIN)) < 0 ||
+        (r = idle_init(&worker->idle, &worker->loop, config->idle_usec)) < 0) {
+        return r;
+    }
+    return add_sockets(worker, config);
 }
 
 int worker_new(const struct worker_config *config, struct worker **ret)
@@ -349,6 +354,7 @@ void worker_free(struct worker *worker)
     datagrams_deinit(&worker->datagrams);
     gate_free(worker->loop.gate);
     policy_unref(atomic_load(&worker->policy_next));
+    idle_deinit(&worker->idle);
     fd_close(&worker->command.fd);
     loop_deinit(&worker->loop);
     free(worker);

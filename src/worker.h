@@ -28,6 +28,7 @@ struct worker_config {
     int event_fd;          /* an eventfd of the caller's that says: look at the workers */
     struct busy_poll_option busy_poll;
     uint64_t exit_idle_usec;
+    uint64_t idle_usec;    /* when a connection is closed */
     struct policy *policy; /* for the roles that take one, or NULL */
 };
 

@@ -85,6 +85,7 @@ static int add_workers(struct workers *workers, const struct workers_config *con
         .event_fd = workers->event_fd,
         .busy_poll = busy_poll_for(config->busy_poll, workers->common->n),
         .exit_idle_usec = config->exit_idle_usec,
+        .idle_usec = config->idle_usec,
         .policy = config->policy,
     };
     int r = 0;
@@ -106,7 +107,7 @@ static int workers_init(struct workers *workers, const struct workers_config *co
     if (workers->event_fd < 0) {
         return -errno;
     }
-    workers->common = common_new(n, config->connections_max, config->connections_fit);
+    workers->common = common_new(n, config->limits, config->connections_fit);
     if (!workers->common) {
         return -ENOMEM;
     }

@@ -19,6 +19,7 @@
 #include "busy_poll.h"
 #include "counters.h"
 #include "policy.h"
+#include "quota.h"
 
 enum { WORKERS_MAX = 256 };
 
@@ -28,10 +29,11 @@ struct workers_config {
     size_t n;                        /* at most; fewer if there is nothing for so many to do */
     const struct activated *sockets; /* the descriptors stay the caller's, but for connected ones */
     size_t n_sockets;
-    uint64_t connections_max; /* more are refused */
+    struct quota_limits limits;
     uint64_t connections_fit; /* more wait until there are descriptors for them */
     struct busy_poll_option busy_poll;
     uint64_t exit_idle_usec; /* stop after this long with nobody connected and nothing owed */
+    uint64_t idle_usec;      /* close a connection on which nothing has moved for this long */
     struct policy *policy;   /* for the roles that take one; the workers' from then on, also if
                                 workers_new() fails. Or NULL */
 };

@@ -84,7 +84,7 @@ def all_are_served_in_turn(clients):
 
 def test_more_connections_than_descriptors_wait_to_be_accepted(daemon):
     server = listening(STREAM)
-    process = daemon([server], "--connections-max=1000", limit=64)
+    process = daemon([server], "--connections-max=1000", "--connections-max-per-user=1000", limit=64)
     clients = [connect(STREAM, server.getsockname()) for _ in range(100)]
     assert echoes(clients[0])
     assert eventually(lambda: "--connections-max=1000 is more than there are descriptors for" in process.log())

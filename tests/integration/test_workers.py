@@ -93,7 +93,7 @@ def test_connections_are_spread_evenly(daemon, kind, pace):
 @pytest.mark.parametrize("kind", CONNECTED)
 def test_connections_max_is_exact(eight, kind):
     server = listening(kind)
-    process = eight([server], "--connections-max=50")
+    process = eight([server], "--connections-max=50", "--connections-max-per-user=50")
     assert begun(process)
     for _ in range(5):
         clients, served = [], []

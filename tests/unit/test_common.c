@@ -1,69 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "unit.h"
 
-#include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "common.h"
 
-enum { MEMBERS = 3, THREADS = 4, ROUNDS = 20000 };
-
-struct crowd {
-    struct common *common;
-    _Atomic uint64_t inside;
-    _Atomic uint64_t most;
-    _Atomic uint64_t refused;
-    atomic_size_t next;
-};
-
-static void *come_and_go(void *argument)
-{
-    struct crowd *crowd = argument;
-    size_t index = atomic_fetch_add(&crowd->next, 1);
-
-    for (int i = 0; i < ROUNDS; i++) {
-        uint64_t inside;
-        uint64_t most = atomic_load(&crowd->most);
-        if (!common_enter(crowd->common, index)) {
-            atomic_fetch_add(&crowd->refused, 1);
-            continue;
-        }
-        inside = atomic_fetch_add(&crowd->inside, 1) + 1;
-        while (inside > most && !atomic_compare_exchange_weak(&crowd->most, &most, inside)) {
-        }
-        atomic_fetch_sub(&crowd->inside, 1);
-        common_leave(crowd->common, index);
-    }
-    return NULL;
-}
-
-static void threads_never_take_more_places_than_there_are(void **state)
-{
-    struct crowd crowd = {.common = common_new(THREADS, THREADS - 1, 100)};
-    pthread_t threads[THREADS];
-
-    (void)state;
-    assert_non_null(crowd.common);
-    for (int i = 0; i < THREADS; i++) {
-        assert_int_equal(pthread_create(&threads[i], NULL, come_and_go, &crowd), 0);
-    }
-    for (int i = 0; i < THREADS; i++) {
-        pthread_join(threads[i], NULL);
-    }
-    assert_in_range(atomic_load(&crowd.most), 1, THREADS - 1);
-    assert_int_equal(common_connected(crowd.common), 0);
-    for (int i = 0; i < THREADS - 1; i++) {
-        assert_true(common_enter(crowd.common, 0));
-    }
-    assert_false(common_enter(crowd.common, 0));
-    assert_int_equal(member_load(&crowd.common->members[0]), THREADS - 1);
-    common_free(crowd.common);
-}
+enum { MEMBERS = 3 };
 
 static struct common *new_members(void)
 {
-    struct common *common = common_new(MEMBERS, 10, 10);
+    struct common *common = common_new(MEMBERS, (struct quota_limits){.connections = 10}, 10);
 
     assert_non_null(common);
     for (size_t i = 0; i < MEMBERS; i++) {
@@ -153,7 +100,6 @@ static void a_closed_inbox_takes_nothing_until_it_is_opened(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(threads_never_take_more_places_than_there_are),
         cmocka_unit_test(a_freed_descriptor_wakes_one_of_those_who_wait_for_it),
         cmocka_unit_test(who_waits_for_a_descriptor_keeps_its_own),
         cmocka_unit_test(a_closed_inbox_takes_nothing_until_it_is_opened),

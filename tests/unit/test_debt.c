@@ -8,6 +8,25 @@
 
 #include "debt.h"
 
+static struct quota *quota;
+
+static int make_quota(void **state)
+{
+    (void)state;
+    quota = quota_new(
+        quota_limits_complete((struct quota_limits){.bytes_per_user = 2 * (uint64_t)DEBT_BYTES,
+                                                    .addresses_per_user = 2 * DEBT_SENDERS},
+                              100));
+    return quota ? 0 : -1;
+}
+
+static int drop_quota(void **state)
+{
+    (void)state;
+    quota_free(quota);
+    return 0;
+}
+
 /* A sender made from a number. */
 static struct sender sender_of(unsigned number)
 {
@@ -80,7 +99,7 @@ static void replies_are_owed_in_order_until_they_are_taken(void **state)
     struct sender sender = sender_of(1);
 
     (void)state;
-    debts_init(&debts);
+    debts_init(&debts, quota);
     assert_false(debts_owed_to(&debts, &sender));
     assert_true(debts.retry_at == UINT64_MAX);
 
@@ -117,7 +136,7 @@ static void a_sender_that_takes_nothing_is_tried_ever_more_rarely(void **state)
     uint64_t now = 0;
 
     (void)state;
-    debts_init(&debts);
+    debts_init(&debts, quota);
     assert_int_equal(add(&debts, 1, "a", 1, 0), 0);
     while (debts.retry_at - now < DEBT_RETRY_USEC_MAX) {
         uint64_t before = debts.retry_at - now;
@@ -146,7 +165,7 @@ static void one_sender_that_does_not_read_keeps_no_other_waiting(void **state)
     uint64_t late;
 
     (void)state;
-    debts_init(&debts);
+    debts_init(&debts, quota);
     assert_int_equal(add(&debts, 1, "a", 1, 0), 0);
     for (int i = 0; i < 20; i++) {
         debts_pay(&debts, debts.retry_at, channel_of(&outbox));
@@ -167,7 +186,7 @@ static void what_one_sender_is_owed_is_bounded(void **state)
     struct debts debts;
 
     (void)state;
-    debts_init(&debts);
+    debts_init(&debts, quota);
     for (int i = 0; i < DEBT_DATAGRAMS_PER_SENDER; i++) {
         assert_int_equal(add(&debts, 1, "x", 1, 0), 0);
     }
@@ -189,7 +208,7 @@ static void what_all_senders_are_owed_is_bounded(void **state)
     unsigned sender = 0;
 
     (void)state;
-    debts_init(&debts);
+    debts_init(&debts, quota);
     while (debts.bytes < DEBT_BYTES) {
         assert_int_equal(add(&debts, sender++, large, sizeof(large), 0), 0);
     }
@@ -205,6 +224,30 @@ static void what_all_senders_are_owed_is_bounded(void **state)
     debts_deinit(&debts);
 }
 
+static void what_one_user_is_owed_is_bounded_whatever_its_addresses(void **state)
+{
+    struct quota *narrow = quota_new(quota_limits_complete(
+        (struct quota_limits){.datagrams_per_user = 5, .addresses_per_user = 3}, 100));
+    struct debts debts;
+    struct sender other = sender_of(9);
+
+    (void)state;
+    debts_init(&debts, narrow);
+    for (unsigned sender = 0; sender < 3; sender++) {
+        assert_int_equal(add(&debts, sender, "x", 1, 0), 0);
+    }
+    assert_int_equal(add(&debts, 3, "x", 1, 0), -EDQUOT);
+    assert_int_equal(add(&debts, 0, "x", 1, 0), 0);
+    assert_int_equal(add(&debts, 0, "x", 1, 0), 0);
+    assert_int_equal(add(&debts, 1, "x", 1, 0), -EDQUOT);
+    assert_int_equal(debts.datagrams, 5);
+
+    other.uid++;
+    assert_int_equal(debts_add(&debts, &other, "x", 1, 0), 0);
+    debts_deinit(&debts);
+    quota_free(narrow);
+}
+
 static void one_that_is_not_refused_but_does_not_read_is_sent_ever_less(void **state)
 {
     struct debts debts;
@@ -213,7 +256,7 @@ static void one_that_is_not_refused_but_does_not_read_is_sent_ever_less(void **s
     unsigned sent;
 
     (void)state;
-    debts_init(&debts);
+    debts_init(&debts, quota);
     for (int i = 0; i < DEBT_DATAGRAMS_PER_SENDER; i++) {
         assert_int_equal(add(&debts, 1, "x", 1, 0), 0);
     }
@@ -246,7 +289,7 @@ static void a_probe_tells_who_reads_from_who_does_not(void **state)
     int turns = 0;
 
     (void)state;
-    debts_init(&debts);
+    debts_init(&debts, quota);
     for (unsigned sender = 1; sender <= 2; sender++) {
         for (int i = 0; i < 5; i++) {
             assert_int_equal(add(&debts, sender, "x", 1, now), 0);
@@ -276,9 +319,10 @@ int main(void)
         cmocka_unit_test(one_sender_that_does_not_read_keeps_no_other_waiting),
         cmocka_unit_test(what_one_sender_is_owed_is_bounded),
         cmocka_unit_test(what_all_senders_are_owed_is_bounded),
+        cmocka_unit_test(what_one_user_is_owed_is_bounded_whatever_its_addresses),
         cmocka_unit_test(one_that_is_not_refused_but_does_not_read_is_sent_ever_less),
         cmocka_unit_test(a_probe_tells_who_reads_from_who_does_not),
     };
 
-    return cmocka_run_group_tests_name("debt", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("debt", tests, make_quota, drop_quota);
 }

@@ -21,8 +21,11 @@ static void without_arguments_nothing_is_limited(void **state)
 
     (void)state;
     assert_int_equal(parse(&options, NULL), OPTIONS_RUN);
-    assert_int_equal(options.connections_max, 0);
+    assert_int_equal(options.limits.connections, 0);
+    assert_int_equal(options.limits.connections_per_user, 0);
+    assert_int_equal(options.limits.bytes_per_user, 0);
     assert_true(options.exit_idle_usec == TIMESPAN_INFINITY);
+    assert_true(options.idle_usec == TIMESPAN_INFINITY);
     assert_int_equal(options.workers, 0);
     assert_int_equal(options.log_level, LOG_INFO);
     assert_true(options.busy_poll.automatic);
@@ -34,9 +37,21 @@ static void options_are_read(void **state)
 
     (void)state;
     assert_int_equal(parse(&options, "--connections-max=17"), OPTIONS_RUN);
-    assert_int_equal(options.connections_max, 17);
+    assert_int_equal(options.limits.connections, 17);
     assert_int_equal(parse(&options, "--connections-max=4294967295"), OPTIONS_RUN);
-    assert_int_equal(options.connections_max, UINT32_MAX);
+    assert_int_equal(options.limits.connections, UINT32_MAX);
+    assert_int_equal(parse(&options, "--connections-max-per-user=5"), OPTIONS_RUN);
+    assert_int_equal(options.limits.connections_per_user, 5);
+    assert_int_equal(parse(&options, "--bytes-max-per-user=1234"), OPTIONS_RUN);
+    assert_int_equal(options.limits.bytes_per_user, 1234);
+    assert_int_equal(parse(&options, "--bytes-max-per-user=500K"), OPTIONS_RUN);
+    assert_int_equal(options.limits.bytes_per_user, 500 * 1024);
+    assert_int_equal(parse(&options, "--bytes-max-per-user=4294967295T"), OPTIONS_RUN);
+    assert_true(options.limits.bytes_per_user == (uint64_t)UINT32_MAX << 40);
+    assert_int_equal(parse(&options, "--idle-timeout=2h"), OPTIONS_RUN);
+    assert_true(options.idle_usec == (uint64_t)7200 * 1000000);
+    assert_int_equal(parse(&options, "--idle-timeout=infinity"), OPTIONS_RUN);
+    assert_true(options.idle_usec == TIMESPAN_INFINITY);
     assert_int_equal(parse(&options, "--busy-poll=off"), OPTIONS_RUN);
     assert_false(options.busy_poll.automatic);
     assert_int_equal(options.busy_poll.usec, 0);
@@ -69,6 +84,21 @@ static void what_is_wrong_is_refused(void **state)
         "--connections-max= 1",
         "--connections-max=1k",
         "--connections-max=4294967296",
+        "--connections-max-per-user",
+        "--connections-max-per-user=0",
+        "--connections-max-per-user=1K",
+        "--bytes-max-per-user=",
+        "--bytes-max-per-user=0",
+        "--bytes-max-per-user=K",
+        "--bytes-max-per-user=1k",
+        "--bytes-max-per-user=1KB",
+        "--bytes-max-per-user=1.5M",
+        "--bytes-max-per-user=-1",
+        "--bytes-max-per-user=99999999999",
+        "--bytes-max-per-user=12345678901234567",
+        "--idle-timeout=",
+        "--idle-timeout=0",
+        "--idle-timeout=5x",
         "--busy-poll=",
         "--busy-poll=on",
         "--busy-poll=50us",

@@ -28,9 +28,10 @@ static void serve(struct served *served, int type, uint64_t connections_max,
         .n = N_WORKERS,
         .sockets = &served->socket,
         .n_sockets = 1,
-        .connections_max = connections_max,
+        .limits = quota_limits_complete((struct quota_limits){0}, connections_max),
         .connections_fit = connections_max,
         .exit_idle_usec = exit_idle_usec,
+        .idle_usec = TIMESPAN_INFINITY,
     };
     char reason[ACTIVATION_TEXT_MAX];
     int fd = socket(AF_UNIX, type, 0);
@@ -152,7 +153,7 @@ static void a_connection_that_is_passed_is_served_to_its_end(void **state)
         .n = N_WORKERS,
         .sockets = &served.socket,
         .n_sockets = 1,
-        .connections_max = 10,
+        .limits = quota_limits_complete((struct quota_limits){0}, 10),
         .connections_fit = 10,
         .exit_idle_usec = TIMESPAN_INFINITY,
     };

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: MIT
+"""What each user may hold: one at a limit, however it got there, is in nobody's way but its own."""
+
+import contextlib
+import os
+import socket
+
+import pytest
+from uds import CONNECTED, DGRAM, PATIENCE, SEQPACKET, STREAM, connect, echoes, eventually, listening, open_socket, \
+    receive_exactly
+
+ALICE, BOB = 61001, 61002
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="it takes root to be several users")
+
+
+@contextlib.contextmanager
+def user(uid):
+    """What is connected or sent in here is this user's."""
+    os.setresuid(uid, uid, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
+
+
+def connect_as(uid, kind, server):
+    with user(uid):
+        return connect(kind, server.getsockname())
+
+
+def is_refused(client):
+    try:
+        return client.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def fill(client):
+    """Sends until nothing more goes, reading nothing; returns how much went."""
+    sent = 0
+    client.settimeout(0.3)
+    with contextlib.suppress(TimeoutError):
+        while True:
+            sent += client.send(bytes((sent + i) % 251 for i in range(4096)))
+    client.settimeout(PATIENCE)
+    return sent
+
+
+@pytest.mark.parametrize("kind", CONNECTED)
+def test_a_user_at_its_limit_of_connections_is_refused_and_others_are_not(daemon, kind):
+    server = listening(kind)
+    process = daemon([server], "--connections-max-per-user=3")
+    alice = [connect_as(ALICE, kind, server) for _ in range(3)]
+    assert all(echoes(client) for client in alice)
+    assert is_refused(connect_as(ALICE, kind, server))
+    assert echoes(connect_as(BOB, kind, server))
+    assert echoes(connect_as(0, kind, server))
+    alice.pop().close()
+    assert eventually(lambda: not is_gone(connect_as(ALICE, kind, server)))
+    assert process.terminate() == 0
+    assert "Connections refused, their user has --connections-max-per-user= already: 1" in process.log()
+
+
+def is_gone(client):
+    with contextlib.closing(client):
+        try:
+            return not echoes(client)
+        except (BrokenPipeError, ConnectionResetError):
+            return True
+
+
+def test_root_gets_in_where_all_other_places_are_taken(daemon):
+    server = listening(STREAM)
+    process = daemon([server], "--connections-max=32", "--connections-max-per-user=20")
+    held = [connect_as(uid, STREAM, server) for uid in (ALICE, BOB) for _ in range(15)]
+    assert all(echoes(client) for client in held)
+    assert is_refused(connect_as(ALICE, STREAM, server))
+    roots = [connect_as(0, STREAM, server) for _ in range(2)]
+    assert all(echoes(client) for client in roots)
+    assert is_refused(connect_as(0, STREAM, server))
+    assert process.terminate() == 0
+    assert "Connections refused, --connections-max= is reached: 2" in process.log()
+
+
+@pytest.mark.parametrize("kind", CONNECTED)
+def test_who_has_much_unread_is_held_back_and_loses_nothing(daemon, kind):
+    server = listening(kind)
+    process = daemon([server], "--bytes-max-per-user=100K")
+    hogs = [connect_as(ALICE, kind, server) for _ in range(8)]
+    sent = [fill(hog) for hog in hogs]
+    assert all(count > 100_000 for count in sent)
+    assert echoes(connect_as(BOB, kind, server), b"x" * 20_000)
+    for hog, count in zip(hogs, sent):
+        got = receive_exactly(hog, count) if kind == STREAM else receive_messages(hog, count)
+        assert got == bytes(i % 251 for i in range(count))
+        assert echoes(hog)
+    assert process.terminate() == 0
+    assert "Connections" not in process.log()
+
+
+def receive_messages(client, length):
+    pieces = []
+    while sum(map(len, pieces)) < length:
+        pieces.append(client.recv(1 << 20))
+    return b"".join(pieces)
+
+
+@pytest.mark.parametrize("kind", CONNECTED)
+def test_who_has_much_unread_and_shuts_down_gets_it_all_and_the_end(daemon, kind):
+    server = listening(kind)
+    daemon([server], "--bytes-max-per-user=1K")
+    hogs = [connect_as(ALICE, kind, server) for _ in range(3)]
+    sent = [fill(hog) for hog in hogs]
+    for hog, count in zip(hogs, sent):
+        hog.shutdown(socket.SHUT_WR)
+        got = receive_exactly(hog, count) if kind == STREAM else receive_messages(hog, count)
+        assert got == bytes(i % 251 for i in range(count))
+        assert hog.recv(1) == b""
+
+
+def test_empty_messages_come_back_from_who_has_much_unread(daemon):
+    server = listening(SEQPACKET)
+    daemon([server], "--bytes-max-per-user=1K")
+    hogs = [connect_as(ALICE, SEQPACKET, server) for _ in range(2)]
+    sent = [fill(hog) for hog in hogs]
+    assert len(receive_messages(hogs[0], sent[0])) == sent[0]
+    for message in (b"", b"a", b"", b""):
+        hogs[0].send(message)
+    assert [hogs[0].recv(10) for _ in range(4)] == [b"", b"a", b"", b""]
+
+
+def test_descriptors_passed_by_who_has_much_unread_are_not_kept(daemon):
+    server = listening(STREAM)
+    process = daemon([server], "--bytes-max-per-user=1K")
+    hogs = [connect_as(ALICE, STREAM, server) for _ in range(2)]
+    sent = [fill(hog) for hog in hogs]
+    before = len(os.listdir(f"/proc/{process.pid}/fd"))
+    assert len(receive_exactly(hogs[0], sent[0])) == sent[0]
+    for _ in range(3):
+        try:
+            socket.send_fds(hogs[0], [b"abc"], [0, 1, 2])
+        except PermissionError:  # Linux 6.16
+            hogs[0].send(b"abc")
+    assert receive_exactly(hogs[0], 9) == b"abcabcabc"
+    assert len(os.listdir(f"/proc/{process.pid}/fd")) == before
+
+
+def test_datagrams_from_a_thousand_addresses_of_one_user_leave_others_their_bound(daemon):
+    server = listening(DGRAM)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    process = daemon([server])
+    with user(ALICE):
+        silent = [open_socket(DGRAM) for _ in range(600)]
+        for client in silent:
+            for _ in range(40):
+                client.sendto(b"x" * 100, server.getsockname())
+    with user(BOB):
+        late = open_socket(DGRAM)
+        for i in range(500):
+            late.sendto(b"%d" % i, server.getsockname())
+    assert [late.recv(10) for _ in range(500)] == [b"%d" % i for i in range(500)]
+    assert process.terminate() == 0
+    assert "Datagrams dropped, their user has too many unread" in process.log()
