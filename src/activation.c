@@ -211,6 +211,24 @@ static int make_ready(const struct activated *socket)
     return 0;
 }
 
+/* What the service manager has kept for us is a Unix socket that nobody can connect to. */
+static int examine_handover(const struct activated *socket, struct activated *ret,
+                            char reason[static ACTIVATION_TEXT_MAX])
+{
+    int listens = 0;
+
+    if (socket->family != AF_UNIX || socket->type != SOCK_SEQPACKET ||
+        socket_option(socket->fd, SO_ACCEPTCONN, &listens) < 0 || listens) {
+        snprintf(reason, ACTIVATION_TEXT_MAX,
+                 "has a name that is for what a restart hands over, and is another socket");
+        return -EINVAL;
+    }
+    (void)fcntl(socket->fd, F_SETFD, FD_CLOEXEC);
+    *ret = *socket;
+    ret->kind = SOCKET_HANDOVER;
+    return 0;
+}
+
 int activation_examine(int fd, const char *name, bool has_policy, struct activated *ret,
                        char reason[static ACTIVATION_TEXT_MAX])
 {
@@ -240,6 +258,9 @@ int activation_examine(int fd, const char *name, bool has_policy, struct activat
                  "is a socket of a kind that is not served (family %d, type %d, protocol %d)",
                  socket.family, socket.type, protocol);
         return -EPROTONOSUPPORT;
+    }
+    if (name && strcmp(name, ACTIVATION_HANDOVER) == 0) {
+        return examine_handover(&socket, ret, reason);
     }
     r = find_role(name, has_policy, &socket.role, reason);
     if (r < 0) {
@@ -323,4 +344,30 @@ int activation_collect(bool has_policy, struct activated **ret)
     *ret = sockets;
     sockets = NULL;
     return n;
+}
+
+void activation_log(const struct activated *sockets, size_t n_sockets)
+{
+    static const char *const does[] = {
+        [ROLE_ECHO] = "Echoing on",
+        [ROLE_AUTH] = "Echoing to those whom the policy admits on",
+        [ROLE_WHOAMI] = "Telling clients who they are on",
+    };
+
+    for (size_t i = 0; i < n_sockets; i++) {
+        char address[ACTIVATION_TEXT_MAX];
+        if (sockets[i].kind == SOCKET_HANDOVER) {
+            continue;
+        }
+        log_line(LOG_INFO, "%s %s (%s%s).", does[sockets[i].role],
+                 activation_describe(sockets[i].fd, address), activation_type_name(sockets[i].type),
+                 sockets[i].kind == SOCKET_CONNECTED ? ", one connection" : "");
+        if (sockets[i].role != ROLE_ECHO && sockets[i].kind == SOCKET_DATAGRAM &&
+            !sockets[i].has_credentials) {
+            log_line(LOG_WARNING,
+                     "PassCredentials=yes is missing in the .socket unit of %s: what is sent "
+                     "before the service has started carries no credentials, and is refused.",
+                     address);
+        }
+    }
 }

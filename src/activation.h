@@ -22,7 +22,11 @@ enum socket_kind {
     SOCKET_LISTENING, /* stream or seqpacket, to accept connections from */
     SOCKET_CONNECTED, /* stream or seqpacket, one connection (Accept=yes) */
     SOCKET_DATAGRAM,
+    SOCKET_HANDOVER, /* nothing to be served on: what the process before has left (handover.h) */
 };
+
+/* What descriptors with that are called. */
+#define ACTIVATION_HANDOVER "handover"
 
 struct activated {
     int fd;
@@ -51,6 +55,9 @@ int activation_examine(int fd, const char *name, bool has_policy, struct activat
  * errno, and the log has said which one is wrong and why.
  */
 int activation_collect(bool has_policy, struct activated **ret);
+
+/* Logs what is served where. */
+void activation_log(const struct activated *sockets, size_t n_sockets);
 
 /* Where SOCKET is bound, for people: a path, "@abstract", "127.0.0.1:7", "[::1]:7". */
 const char *activation_describe(int fd, char text[static ACTIVATION_TEXT_MAX]);

@@ -219,3 +219,32 @@ int connection_new(struct loop *loop, const struct visitor *visitor, const char 
     }
     return 0;
 }
+
+int connection_adopt(struct loop *loop, const struct visitor *visitor, const char *owed,
+                     size_t length)
+{
+    struct connection *connection = take_in(loop, visitor);
+    int r;
+
+    if (!connection) {
+        visitor_dismiss(loop, visitor);
+        return -ENOMEM;
+    }
+    r = owed ? connection_owe(loop, connection, owed, length) : 0;
+    if (r < 0) {
+        connection_free(loop, connection);
+    }
+    return r;
+}
+
+bool connection_owed(const struct connection *connection, const char **data, size_t *length)
+{
+    const struct owed *owed = connection->owed;
+
+    if (!owed) {
+        return false;
+    }
+    *data = owed->data + owed->sent;
+    *length = owed->length - owed->sent;
+    return true;
+}

@@ -40,6 +40,15 @@ struct connection {
  */
 int connection_new(struct loop *loop, const struct visitor *visitor, const char *greeting);
 
+/*
+ * Takes over a visitor whom another process has served, and OWED, what that owed to it, LENGTH
+ * bytes, or NULL. Returns as connection_new(). connection_owed() is how the other one got at that:
+ * it returns whether something is owed, which may be an empty message.
+ */
+int connection_adopt(struct loop *loop, const struct visitor *visitor, const char *owed,
+                     size_t length);
+bool connection_owed(const struct connection *connection, const char **data, size_t *length);
+
 /* Ends the connection and closes its descriptor; nothing that is owed is sent. */
 void connection_free(struct loop *loop, struct connection *connection);
 

@@ -23,6 +23,9 @@ const char *counter_text(enum counter trouble)
         [COUNTER_OVERDUE_USER] =
             "Datagrams dropped, their user has too many unread (--bytes-max-per-user=)",
         [COUNTER_UNSENT] = "Datagrams dropped for want of memory or by an unexpected error",
+        [COUNTER_LOST_CONNECTIONS] = "Connections closed, they did not come through the restart",
+        [COUNTER_LOST_DATAGRAMS] =
+            "Datagrams dropped, owed before the restart and no longer possible after it",
         [COUNTER_LATE] = "Datagrams dropped at the stop, the sender had not read in time",
         [COUNTER_UNJUDGED] =
             "Datagrams dropped for want of a descriptor or memory to find out who sent them",

@@ -41,9 +41,11 @@ enum counter {
     COUNTER_OVERDUE,      /* datagrams dropped: their sender had too many unread ones */
     COUNTER_OVERDUE_USER, /* datagrams dropped: their user had too much unread */
     COUNTER_UNSENT,       /* datagrams dropped for want of memory or by an unexpected error */
-    COUNTER_LATE,         /* datagrams still owed at the stop */
-    COUNTER_UNJUDGED,     /* datagrams dropped, no descriptor or memory to find out who sent them */
-    COUNTER_AUDIT_LOST,   /* decisions not written to the journal, it could not keep up */
+    COUNTER_LOST_CONNECTIONS, /* connections that did not come through a restart */
+    COUNTER_LOST_DATAGRAMS,   /* datagrams owed before a restart, and not owed after it */
+    COUNTER_LATE,             /* datagrams still owed at the stop */
+    COUNTER_UNJUDGED,   /* datagrams dropped, no descriptor or memory to find out who sent them */
+    COUNTER_AUDIT_LOST, /* decisions not written to the journal, it could not keep up */
 
     COUNTER_MAX,
     COUNTER_FIRST_TROUBLE = COUNTER_REFUSED,

@@ -239,11 +239,33 @@ void datagram_pause(struct datagram *datagram, struct loop *loop)
     loop_unwatch(loop, &datagram->watch);
 }
 
-void datagram_drop(struct datagram *datagram, struct loop *loop)
+socklen_t datagram_address(const struct datagram *datagram, struct sockaddr_storage *address)
+{
+    socklen_t size = sizeof(*address);
+
+    return getsockname(datagram->watch.fd, (struct sockaddr *)address, &size) < 0 ? 0 : size;
+}
+
+int datagram_owe(struct datagram *datagram, struct loop *loop, const struct sender *sender,
+                 const void *data, size_t length)
+{
+    size_t before = datagram->debts.datagrams;
+    int r = debts_add(&datagram->debts, sender, data, length, loop_now());
+
+    reply_show_owed(datagram, loop, before);
+    return r;
+}
+
+void datagram_forget(struct datagram *datagram, struct loop *loop)
 {
     size_t before = datagram->debts.datagrams;
 
-    counter_add(&loop->counters, COUNTER_LATE, (int64_t)before);
     debts_deinit(&datagram->debts);
     reply_show_owed(datagram, loop, before);
+}
+
+void datagram_drop(struct datagram *datagram, struct loop *loop)
+{
+    counter_add(&loop->counters, COUNTER_LATE, (int64_t)datagram->debts.datagrams);
+    datagram_forget(datagram, loop);
 }

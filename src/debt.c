@@ -191,6 +191,18 @@ int debts_add(struct debts *debts, const struct sender *sender, const void *data
     return 0;
 }
 
+void debts_each(const struct debts *debts,
+                void (*take)(void *context, const struct sender *sender, const void *data,
+                             size_t length),
+                void *context)
+{
+    for (const struct debtor *debtor = debts->debtors; debtor; debtor = debtor->next) {
+        for (const struct debt *debt = debtor->first; debt; debt = debt->next) {
+            take(context, &debtor->sender, debt->data, debt->length);
+        }
+    }
+}
+
 /* Sends up to COUNT replies. Returns how many the debtor took. */
 static unsigned pay_some(struct debts *debts, struct debtor *debtor, unsigned count,
                          const struct debt_channel *channel)

@@ -87,6 +87,12 @@ size_t debts_owed_to(const struct debts *debts, const struct sender *sender);
 int debts_add(struct debts *debts, const struct sender *sender, const void *data, size_t length,
               uint64_t now);
 
+/* Calls TAKE for each reply that is owed, in the order of those to one sender. */
+void debts_each(const struct debts *debts,
+                void (*take)(void *context, const struct sender *sender, const void *data,
+                             size_t length),
+                void *context);
+
 /* Tries every debtor whose time has come. */
 void debts_pay(struct debts *debts, uint64_t now, const struct debt_channel *channel);
 

@@ -46,22 +46,27 @@ static void empty(const struct loop *loop, int fd, int type)
     }
 }
 
-static void farewell_end(struct loop *loop, struct farewell *farewell)
+/* Closes the descriptor. */
+static void forget(struct loop *loop, struct farewell *farewell)
 {
     struct farewells *all = &loop->farewells;
 
     *(farewell->previous ? &farewell->previous->next : &all->first) = farewell->next;
     *(farewell->next ? &farewell->next->previous : &all->last) = farewell->previous;
     all->count--;
-
-    if (farewell->rest) {
-        counter_add(&loop->counters, COUNTER_ABANDONED, 1);
-    }
     loop_unwatch(loop, &farewell->watch);
-    empty(loop, farewell->watch.fd, farewell->type);
     loop_close(loop, farewell->watch.fd);
     free(farewell->rest);
     free(farewell);
+}
+
+static void farewell_end(struct loop *loop, struct farewell *farewell)
+{
+    if (farewell->rest) {
+        counter_add(&loop->counters, COUNTER_ABANDONED, 1);
+    }
+    empty(loop, farewell->watch.fd, farewell->type);
+    forget(loop, farewell);
 }
 
 /* Everything has been said. Returns 0 or a negative errno. */
@@ -180,5 +185,24 @@ void farewell_end_all(struct loop *loop)
 {
     while (loop->farewells.first) {
         farewell_end(loop, loop->farewells.first);
+    }
+}
+
+void farewell_each_rest(const struct farewells *farewells,
+                        void (*take)(void *context, int fd, int type, const char *rest,
+                                     size_t length),
+                        void *context)
+{
+    for (const struct farewell *one = farewells->first; one; one = one->next) {
+        if (one->rest) {
+            take(context, one->watch.fd, one->type, one->rest, one->rest_length);
+        }
+    }
+}
+
+void farewell_forget_all(struct loop *loop)
+{
+    while (loop->farewells.first) {
+        forget(loop, loop->farewells.first);
     }
 }

@@ -53,3 +53,13 @@ uint64_t farewell_deadline(const struct farewells *farewells);
  */
 void farewell_end_due(struct loop *loop, uint64_t now);
 void farewell_end_all(struct loop *loop);
+
+/*
+ * For another process, which is to go on: calls TAKE for each who has not taken the whole text,
+ * with what is left of it; and forgets all, closing their descriptors and nothing else.
+ */
+void farewell_each_rest(const struct farewells *farewells,
+                        void (*take)(void *context, int fd, int type, const char *rest,
+                                     size_t length),
+                        void *context);
+void farewell_forget_all(struct loop *loop);

@@ -12,6 +12,7 @@
 #include "log.h"
 #include "options.h"
 #include "policy.h"
+#include "restart.h"
 #include "service.h"
 #include "util.h"
 
@@ -62,6 +63,9 @@ int main(int argc, char **argv)
         return check_policy(options.check_policy);
     }
 
+    if (options.announce_restart) {
+        return restart_announce() < 0 ? EX_UNAVAILABLE : EX_OK;
+    }
     n = activation_collect(options.policy != NULL, &sockets);
     if (n < 0) {
         return fail_config();

@@ -7,30 +7,28 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 #include <time.h>
 
 #include "counters.h"
 #include "decisions.h"
+#include "departure.h"
+#include "descriptors.h"
+#include "handover.h"
 #include "log.h"
 #include "loop.h"
 #include "outlook.h"
 #include "status.h"
 #include "timespan.h"
 #include "util.h"
+#include "watchdog.h"
 #include "workers.h"
 
 enum {
     STATUS_SOON_USEC = 100 * 1000,   /* after a quiet time, STATUS= changes this soon */
     STATUS_USEC = 1000 * 1000,       /* STATUS= changes at most this often */
     TROUBLE_USEC = 10 * 1000 * 1000, /* a trouble of one kind is logged at most this often */
-    DESCRIPTORS_RESERVED = 32,       /* not for connections: epoll, event, log, sockets … */
-    DESCRIPTORS_PER_WORKER = 5,      /* epoll, event, pipe, a connection that is to be refused */
-    DESCRIPTORS_FOR_POLICY = FAREWELLS_MAX + 6 * LOOP_SLOTS, /* and what comes with datagrams */
-    DESCRIPTORS_PER_JUDGE = FAREWELLS_MIN + 4, /* and what it takes to find out who a client is */
 };
 
 struct service {
@@ -39,11 +37,12 @@ struct service {
     sd_event_source *decisions_timer;
     struct decisions *decisions;
     struct workers *workers;
+    struct watchdog *watchdog;
+    struct departure departure;
     const char *policy_file; /* or NULL */
     uint64_t policies;       /* how many new ones the worker was given */
     bool reloading;          /* the last of these is not in force yet */
     bool reload_again;       /* and another reload was asked for */
-    bool stopping;           /* a signal asked for it */
     bool activity_asked;     /* nothing had changed at the last look */
     struct status status;
 };
@@ -53,6 +52,7 @@ static void service_deinit(struct service *service)
     sd_event_source_unref(service->status_timer);
     sd_event_source_unref(service->decisions_timer);
     decisions_free(service->decisions);
+    watchdog_free(service->watchdog);
     sd_event_unref(service->event);
     workers_free(service->workers);
     *service = (struct service){0};
@@ -78,7 +78,7 @@ static int on_status_timer(sd_event_source *source, uint64_t due, void *userdata
 
     workers_count(service->workers, &counters);
     changed = status_look(&service->status, &counters);
-    if (changed && !service->stopping) {
+    if (changed && !departure_is_final(&service->departure)) {
         status_show(&service->status);
     }
     (void)source;
@@ -124,17 +124,23 @@ static int on_decisions_timer(sd_event_source *source, uint64_t due, void *userd
 }
 
 /*
- * Reads the policy again and hands it to the worker, if there is nothing wrong with it. The service
- * manager is told of the beginning and the end, which is when the worker has it (sd_notify(3)).
+ * Makes way for another version of this program, if there is one; else reads the policy again and
+ * hands it to the workers, if there is nothing wrong with it. The service manager is told of the
+ * beginning and the end, which is when the workers have it (sd_notify(3)).
  */
 static void reload(struct service *service)
 {
     struct policy *policy = NULL;
-    struct timespec now;
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
-                     (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+    (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, loop_now());
+    if (departure_reload(&service->departure)) {
+        return; /* the program that comes is ready when it is */
+    }
+    if (!service->policy_file) {
+        log_line(LOG_INFO, "Nothing to reload: the program has not changed.");
+        (void)sd_notify(0, "READY=1");
+        return;
+    }
     if (policy_load_or_log(service->policy_file, &policy) < 0) {
         log_line(LOG_ERR, "Reload failed: the policy that was in force stays in force.");
         (void)sd_notify(0, "READY=1");
@@ -168,7 +174,7 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *inf
 
     (void)source;
     (void)info;
-    if (service->stopping) {
+    if (departure_is_final(&service->departure)) {
         return 0;
     }
     if (service->reloading) {
@@ -177,6 +183,16 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *inf
         reload(service);
     }
     return 0;
+}
+
+/* All workers have stopped. */
+static int leave(struct service *service)
+{
+    int r;
+
+    decisions_flush(service->decisions, loop_now(), true);
+    r = departure_advance(&service->departure);
+    return r == 0 ? 0 : sd_event_exit(service->event, r < 0 ? r : 0);
 }
 
 static int on_worker_event(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -190,7 +206,7 @@ static int on_worker_event(sd_event_source *source, int fd, uint32_t revents, vo
     (void)log_decisions(service);
     finish_reload(service);
     if (workers_stopped(service->workers)) {
-        return sd_event_exit(service->event, 0);
+        return leave(service);
     }
     service->activity_asked = false;
     /* A look that is due is not put off by more events. */
@@ -204,15 +220,21 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
     struct service *service = userdata;
 
     (void)source;
-    service->stopping = true;
-    log_line(LOG_DEBUG, "%s: sending out what was read, then stopping.",
-             info->ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");
-    (void)sd_notify(0, "STOPPING=1\nSTATUS=Sending out what was read.");
-    workers_drain(service->workers);
+    if (info->ssi_signo == SIGUSR1) {
+        departure_restart(&service->departure);
+    } else {
+        departure_stop(&service->departure);
+    }
     return 0;
 }
 
-/* SIGHUP ends a service that has nothing to read again, as it would any program. */
+/* Without a service manager and a policy, SIGHUP ends it, as it would any program. */
+static bool can_reload(const struct service *service)
+{
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): nobody changes the environment
+    return service->policy_file || getenv("NOTIFY_SOCKET");
+}
+
 static int block_signals(bool reloads)
 {
     sigset_t signals;
@@ -224,6 +246,7 @@ static int block_signals(bool reloads)
     sigaddset(&signals, SIGPIPE); /* splice(2) has no MSG_NOSIGNAL */
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGUSR1);
     return sigprocmask(SIG_BLOCK, &signals, NULL) < 0 ? -errno : 0;
 }
 
@@ -238,7 +261,8 @@ static int service_listen(struct service *service)
     if ((r = sd_event_new(&service->event)) < 0 ||
         (r = sd_event_add_signal(service->event, NULL, SIGTERM, on_signal, service)) < 0 ||
         (r = sd_event_add_signal(service->event, NULL, SIGINT, on_signal, service)) < 0 ||
-        (service->policy_file &&
+        (r = sd_event_add_signal(service->event, NULL, SIGUSR1, on_signal, service)) < 0 ||
+        (can_reload(service) &&
          (r = sd_event_add_signal(service->event, NULL, SIGHUP, on_hangup, service)) < 0) ||
         (r = sd_event_add_io(service->event, NULL, workers_event_fd(service->workers), EPOLLIN,
                              on_worker_event, service)) < 0 ||
@@ -249,62 +273,15 @@ static int service_listen(struct service *service)
                                UINT64_MAX, 0, on_decisions_timer, service)) < 0) {
         return r;
     }
-    return 0;
-}
-
-/*
- * How many connections there are descriptors for, besides those that the daemon needs for itself,
- * now or in a moment (sd_notify(3) opens a socket each time).
- */
-static uint64_t find_connections_fit(size_t n_sockets, size_t n_workers, bool has_policy)
-{
-    struct rlimit limit;
-    rlim_t reserved = DESCRIPTORS_RESERVED + n_sockets + n_workers * DESCRIPTORS_PER_WORKER;
-
-    if (has_policy) {
-        reserved += DESCRIPTORS_FOR_POLICY + n_workers * DESCRIPTORS_PER_JUDGE;
-    }
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
-        limit.rlim_cur = limit.rlim_max = 1024;
-    }
-    if (limit.rlim_cur < limit.rlim_max) {
-        /* Nothing here uses select(2), for which the soft limit is low (systemd.exec(5)). */
-        const struct rlimit raised = {.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
-        if (setrlimit(RLIMIT_NOFILE, &raised) == 0) {
-            limit = raised;
-        }
-    }
-    return limit.rlim_cur > reserved ? limit.rlim_cur - reserved : 1;
-}
-
-static void log_sockets(const struct activated *sockets, size_t n_sockets)
-{
-    static const char *const does[] = {
-        [ROLE_ECHO] = "Echoing on",
-        [ROLE_AUTH] = "Echoing to those whom the policy admits on",
-        [ROLE_WHOAMI] = "Telling clients who they are on",
-    };
-
-    for (size_t i = 0; i < n_sockets; i++) {
-        char address[ACTIVATION_TEXT_MAX];
-        log_line(LOG_INFO, "%s %s (%s%s).", does[sockets[i].role],
-                 activation_describe(sockets[i].fd, address), activation_type_name(sockets[i].type),
-                 sockets[i].kind == SOCKET_CONNECTED ? ", one connection" : "");
-        if (sockets[i].role != ROLE_ECHO && sockets[i].kind == SOCKET_DATAGRAM &&
-            !sockets[i].has_credentials) {
-            log_line(LOG_WARNING,
-                     "PassCredentials=yes is missing in the .socket unit of %s: what is sent "
-                     "before the service has started carries no credentials, and is refused.",
-                     address);
-        }
-    }
+    service->departure.workers = service->workers;
+    return watchdog_new(service->event, service->workers, &service->watchdog);
 }
 
 static void log_end(const struct service *service, const struct counters *counters)
 {
     log_line(LOG_INFO, "Stopped%s after %" PRIu64 " connections and %" PRIu64 " messages.",
-             service->stopping ? "" : ", being idle,", counter_get(counters, COUNTER_ACCEPTED),
-             counter_get(counters, COUNTER_MESSAGES));
+             departure_is_final(&service->departure) ? "" : ", being idle,",
+             counter_get(counters, COUNTER_ACCEPTED), counter_get(counters, COUNTER_MESSAGES));
 }
 
 static bool any_echoes(const struct activated *sockets, size_t n_sockets)
@@ -315,6 +292,16 @@ static bool any_echoes(const struct activated *sockets, size_t n_sockets)
         }
     }
     return false;
+}
+
+/* Takes up what the process before has left. */
+static void take_over(struct service *service, const struct activated *sockets, size_t n_sockets)
+{
+    uint64_t n = handover_take(service->workers, sockets, n_sockets);
+
+    if (n > 0) {
+        log_line(LOG_INFO, "Took over %" PRIu64 " connection%s.", n, n == 1 ? "" : "s");
+    }
 }
 
 /* Returns when all has come to its end: 0, or a negative errno that the log has explained. */
@@ -354,12 +341,13 @@ int service_run(const struct options *options, const struct activated *sockets, 
     CLEANUP(service_deinit)
     struct service service = {
         .policy_file = options->policy,
+        .departure = {.sockets = sockets, .n_sockets = n_sockets, .argv = options->argv},
         .status = {.echoes = any_echoes(sockets, n_sockets)},
     };
     unsigned needs = policy ? policy_needs(policy) : 0;
     size_t n_workers =
         workers_for(options->workers > 0 ? options->workers : workers_auto(), sockets, n_sockets);
-    uint64_t fit = find_connections_fit(n_sockets, n_workers, policy);
+    uint64_t fit = descriptors_fit(n_sockets, n_workers, policy);
     const struct workers_config config = {
         .n = n_workers,
         .sockets = sockets,
@@ -380,17 +368,18 @@ int service_run(const struct options *options, const struct activated *sockets, 
                  "connections beyond %" PRIu64 " wait to be accepted.",
                  options->limits.connections, fit);
     }
-    if ((r = block_signals(options->policy)) < 0 ||
+    if ((r = block_signals(can_reload(&service))) < 0 ||
         (r = workers_new(&config, &service.workers)) < 0 || (r = service_listen(&service)) < 0) {
         log_line(LOG_ERR, "Serving could not begin: %s.", strerror(-r));
         return r;
     }
 
-    log_sockets(sockets, n_sockets);
+    activation_log(sockets, n_sockets);
     log_line(n_workers > 1 ? LOG_INFO : LOG_DEBUG, "Serving with %zu worker%s.", n_workers,
              n_workers == 1 ? "" : "s");
     if (policy) {
         outlook_tell(needs);
     }
+    take_over(&service, sockets, n_sockets);
     return service_serve(&service);
 }

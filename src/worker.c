@@ -5,7 +5,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 
 #include "acceptor.h"
 #include "arrivals.h"
@@ -29,18 +28,11 @@ struct worker {
     uint64_t exit_idle_usec;
     uint64_t drain_until;
     bool nobody_comes;        /* after the connections that were passed */
-    bool leaves;              /* being held, it was told to */
+    bool leaves;              /* it was told to, with nothing left to do, */
+    bool yields;              /* or with all that it holds */
     enum worker_order obeyed; /* the last one */
-
-    /* Between the planes. */
-    struct watch command; /* an eventfd: look at what is asked for */
+    struct orders orders;
     int event_fd;
-    _Atomic(struct policy *) policy_next; /* to be put in force, or NULL */
-    _Atomic uint64_t policies;
-    _Atomic enum worker_order order;
-    _Atomic enum worker_state state;
-    atomic_bool drain_asked;
-    atomic_bool activity_asked;
 };
 
 static bool is_idle(const struct worker *worker)
@@ -70,12 +62,14 @@ static uint64_t next_deadline(const struct worker *worker)
     return gate && gate_deadline(gate) < until ? gate_deadline(gate) : until;
 }
 
+static enum worker_state state_of(const struct worker *worker)
+{
+    return orders_state(&worker->orders);
+}
+
 static void say(struct worker *worker, enum worker_state state)
 {
-    atomic_store(&worker->state, state);
-    if (state != WORKER_SERVING) {
-        event_raise(worker->event_fd);
-    }
+    orders_say(&worker->orders, state);
 }
 
 /* Waits for events and serves them. Returns how many there were. */
@@ -87,15 +81,15 @@ static int serve(struct worker *worker)
     uint64_t wait = until > now ? until - now : 0;
     int events;
 
-    if (idle && worker_state(worker) == WORKER_SERVING) {
+    if (idle && state_of(worker) == WORKER_SERVING) {
         wait = worker->exit_idle_usec;
     }
     worker->loop.own_event = false;
     events = loop_turn(&worker->loop, wait);
     worker->loop.quiet &= !worker->loop.own_event || events > 1;
-    if (idle && events == 0 && worker_state(worker) == WORKER_SERVING) {
+    if (idle && events == 0 && state_of(worker) == WORKER_SERVING) {
         say(worker, WORKER_IDLE);
-    } else if (worker_state(worker) == WORKER_IDLE &&
+    } else if (state_of(worker) == WORKER_IDLE &&
                (events > 1 || !worker->loop.own_event || !is_idle(worker))) {
         say(worker, WORKER_SERVING);
     }
@@ -116,7 +110,7 @@ static void stop_taking(struct worker *worker)
  */
 static void obey(struct worker *worker)
 {
-    enum worker_order order = atomic_load(&worker->order);
+    enum worker_order order = atomic_load(&worker->orders.order);
 
     if (order == worker->obeyed || worker->loop.draining) {
         return;
@@ -127,17 +121,21 @@ static void obey(struct worker *worker)
         arrivals_open(&worker->loop);
         acceptors_resume(&worker->acceptors, &worker->loop);
         datagrams_resume(&worker->datagrams, &worker->loop);
-        say(worker, worker_state(worker) == WORKER_HELD ? WORKER_IDLE : WORKER_SERVING);
+        say(worker, state_of(worker) == WORKER_HELD ? WORKER_IDLE : WORKER_SERVING);
         break;
     case WORKER_HOLD:
         stop_taking(worker);
-        say(worker, worker_state(worker) == WORKER_IDLE && is_idle(worker) &&
+        say(worker, state_of(worker) == WORKER_IDLE && is_idle(worker) &&
                             next_deadline(worker) == UINT64_MAX
                         ? WORKER_HELD
                         : WORKER_BUSY);
         break;
     case WORKER_LEAVE:
         worker->leaves = true;
+        break;
+    case WORKER_YIELD:
+        stop_taking(worker);
+        worker->yields = true;
         break;
     }
 }
@@ -157,34 +155,27 @@ static void begin_drain(struct worker *worker)
 
 static bool is_through(const struct worker *worker)
 {
+    if (worker->yields) {
+        return true;
+    }
     return worker->loop.draining ? is_idle(worker) || loop_now() >= worker->drain_until
                                  : worker->leaves || (worker->nobody_comes && is_idle(worker));
 }
 
-static void take_policy(struct worker *worker)
+static void take_orders(struct loop *loop, struct watch *watch, uint32_t events)
 {
-    struct policy *policy = atomic_exchange(&worker->policy_next, NULL);
-
-    if (!policy) {
-        return;
-    }
-    gate_set_policy(worker->loop.gate, policy);
-    atomic_fetch_add(&worker->policies, 1);
-    event_raise(worker->event_fd);
-}
-
-static void take_command(struct loop *loop, struct watch *watch, uint32_t events)
-{
-    struct worker *worker = CONTAINER_OF(watch, struct worker, command);
-    uint64_t count;
+    struct worker *worker = CONTAINER_OF(watch, struct worker, orders.watch);
+    struct policy *policy = orders_take(&worker->orders);
 
     (void)events;
     loop->own_event = true;
-    (void)!read(watch->fd, &count, sizeof(count));
-    take_policy(worker);
+    if (policy) {
+        gate_set_policy(loop->gate, policy);
+        orders_report_policy(&worker->orders);
+    }
     arrivals_take(loop);
     datagrams_take(&worker->datagrams, loop);
-    if (atomic_load(&worker->drain_asked) && !loop->draining) {
+    if (atomic_load(&worker->orders.drain) && !loop->draining) {
         begin_drain(worker);
     }
 }
@@ -219,10 +210,7 @@ static void tend(struct worker *worker, int events)
         farewell_end_due(loop, loop_now());
     }
     keep_audit(worker, false);
-    if (atomic_load_explicit(&worker->activity_asked, memory_order_relaxed)) {
-        atomic_store(&worker->activity_asked, false);
-        event_raise(worker->event_fd);
-    }
+    orders_report_activity(&worker->orders);
 }
 
 static void *worker_run(void *argument)
@@ -236,7 +224,9 @@ static void *worker_run(void *argument)
         tend(worker, serve(worker));
         obey(worker);
     }
-    drop_rest(worker);
+    if (!worker->yields) {
+        drop_rest(worker);
+    }
     keep_audit(worker, true);
     say(worker, WORKER_STOPPED);
     return NULL;
@@ -265,13 +255,18 @@ static int add_socket(struct worker *worker, const struct activated *socket, siz
         }
         arrivals_admit(loop, socket->role, socket->fd, socket->type);
         return 0;
+    case SOCKET_HANDOVER:
+        return 0;
     }
     return -EINVAL;
 }
 
 static int add_sockets(struct worker *worker, const struct worker_config *config)
 {
-    size_t counts[] = {[SOCKET_LISTENING] = 0, [SOCKET_CONNECTED] = 0, [SOCKET_DATAGRAM] = 0};
+    size_t counts[] = {[SOCKET_LISTENING] = 0,
+                       [SOCKET_CONNECTED] = 0,
+                       [SOCKET_DATAGRAM] = 0,
+                       [SOCKET_HANDOVER] = 0};
     int r = 0;
 
     worker->nobody_comes = true;
@@ -289,7 +284,7 @@ static int worker_init(struct worker *worker, const struct worker_config *config
     *worker = (struct worker){
         .exit_idle_usec = config->exit_idle_usec,
         .acceptors = {.resume_at = UINT64_MAX},
-        .command = {.ready = take_command, .fd = -1},
+        .orders = {.watch.fd = -1},
         .idle = {.timer.fd = -1},
         .event_fd = config->event_fd,
     };
@@ -301,12 +296,7 @@ static int worker_init(struct worker *worker, const struct worker_config *config
     if (r < 0) {
         return r;
     }
-    worker->command.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (worker->command.fd < 0) {
-        return -errno;
-    }
-    loop_member(&worker->loop)->wake_fd = worker->command.fd;
-    if ((r = loop_watch(&worker->loop, &worker->command, EPOLLIN)) < 0 ||
+    if ((r = orders_init(&worker->orders, &worker->loop, config->event_fd, take_orders)) < 0 ||
         (r = idle_init(&worker->idle, &worker->loop, config->idle_usec)) < 0) {
         return r;
     }
@@ -328,8 +318,11 @@ int worker_new(const struct worker_config *config, struct worker **ret)
 
 int worker_start(struct worker *worker)
 {
-    int r = pthread_create(&worker->thread, NULL, worker_run, worker);
+    int r;
 
+    worker->yields = false;
+    say(worker, WORKER_SERVING);
+    r = pthread_create(&worker->thread, NULL, worker_run, worker);
     worker->thread_runs = r == 0;
     return -r;
 }
@@ -353,51 +346,35 @@ void worker_free(struct worker *worker)
     acceptors_deinit(&worker->acceptors);
     datagrams_deinit(&worker->datagrams);
     gate_free(worker->loop.gate);
-    policy_unref(atomic_load(&worker->policy_next));
     idle_deinit(&worker->idle);
-    fd_close(&worker->command.fd);
+    orders_deinit(&worker->orders);
     loop_deinit(&worker->loop);
     free(worker);
 }
 
-void worker_drain(struct worker *worker)
+struct orders *worker_orders(struct worker *worker)
 {
-    atomic_store(&worker->drain_asked, true);
-    event_raise(worker->command.fd);
+    return &worker->orders;
 }
 
-enum worker_state worker_state(const struct worker *worker)
+struct loop *worker_loop(struct worker *worker)
 {
-    return atomic_load(&worker->state);
+    return &worker->loop;
 }
 
-void worker_order(struct worker *worker, enum worker_order order)
+struct datagrams *worker_datagrams(struct worker *worker)
 {
-    atomic_store(&worker->order, order);
-    event_raise(worker->command.fd);
+    return &worker->datagrams;
 }
 
-void worker_set_policy(struct worker *worker, struct policy *policy)
+struct idle *worker_idle(struct worker *worker)
 {
-    struct policy *before = atomic_exchange(&worker->policy_next, policy);
-
-    policy_unref(before); /* the worker has not come to it */
-    event_raise(worker->command.fd);
-}
-
-uint64_t worker_policies(const struct worker *worker)
-{
-    return atomic_load(&worker->policies);
+    return &worker->idle;
 }
 
 bool worker_read_audit(struct worker *worker, struct audit_record *record)
 {
     return worker->loop.gate && audit_read(gate_audit(worker->loop.gate), record);
-}
-
-void worker_ask_activity(struct worker *worker)
-{
-    atomic_store(&worker->activity_asked, true);
 }
 
 const struct counters *worker_counters(const struct worker *worker)

@@ -4,7 +4,7 @@
 /*
  * The data plane, one of its threads: an epoll set that serves sockets. It never blocks, never
  * logs, looks nothing up. What it shares with other workers is in common.h; the control plane
- * speaks to all of them together (workers.h), and nobody else speaks to this.
+ * speaks to all of them together (workers.h), by what each finds in its orders (orders.h).
  */
 
 #include <stdbool.h>
@@ -16,6 +16,9 @@
 #include "busy_poll.h"
 #include "common.h"
 #include "counters.h"
+#include "datagrams.h"
+#include "idle.h"
+#include "orders.h"
 #include "policy.h"
 
 struct worker;
@@ -45,46 +48,18 @@ int worker_start(struct worker *worker);
 void worker_join(struct worker *worker);
 void worker_free(struct worker *worker);
 
-/*
- * Asks the worker to take nothing new on, to send out what has been taken from clients, and to
- * stop. Clients that do not read keep it for a few seconds at most.
- */
-void worker_drain(struct worker *worker);
+/* The way to a worker, from any thread. */
+struct orders *worker_orders(struct worker *worker);
 
 /*
- * How a worker and the control plane come to agree on the end of those that are idle. A worker that
- * has been idle for exit_idle_usec says so, and no more than that: others may be at work, and the
- * next client may come to this one.
+ * What a worker holds, for those who take it away or bring it while its thread does not run: after
+ * WORKER_YIELD and worker_join(), or before worker_start(), which may follow again.
  */
-enum worker_state {
-    WORKER_SERVING,
-    WORKER_IDLE,    /* nobody connected and nothing owed, for exit_idle_usec */
-    WORKER_HELD,    /* takes nothing new, and is idle still: it may go */
-    WORKER_BUSY,    /* takes nothing new, but is not idle */
-    WORKER_STOPPED, /* everything that it took on is settled, or was dropped and counted */
-};
-
-enum worker_order {
-    WORKER_SERVE, /* as from the beginning */
-    WORKER_HOLD,  /* leave in the kernel what arrives, become WORKER_HELD or WORKER_BUSY */
-    WORKER_LEAVE, /* for those that are held: become WORKER_STOPPED */
-};
-
-enum worker_state worker_state(const struct worker *worker);
-void worker_order(struct worker *worker, enum worker_order order);
-
-/*
- * Has the worker, which was made with a policy, put POLICY in force, which it takes over.
- * worker_policies() tells how many it has put in force so since the start; one that is overtaken by
- * the next before the worker has come to it is none.
- */
-void worker_set_policy(struct worker *worker, struct policy *policy);
-uint64_t worker_policies(const struct worker *worker);
+struct loop *worker_loop(struct worker *worker);
+struct datagrams *worker_datagrams(struct worker *worker);
+struct idle *worker_idle(struct worker *worker);
 
 /* Takes out the oldest record of what was decided on a client. Returns whether there was one. */
 bool worker_read_audit(struct worker *worker, struct audit_record *record);
-
-/* Asks for one event as soon as the worker has something to do. */
-void worker_ask_activity(struct worker *worker);
 
 const struct counters *worker_counters(const struct worker *worker);

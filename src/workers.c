@@ -19,6 +19,11 @@ struct workers {
     struct worker *each[];
 };
 
+static struct orders *orders_of(const struct workers *workers, size_t index)
+{
+    return worker_orders(workers->each[index]);
+}
+
 /* How many cores this process may run on: the machine's, or what CPUAffinity=, AllowedCPUs= or a
  * container leaves of them. */
 static size_t count_cores(void)
@@ -143,6 +148,13 @@ int workers_start(struct workers *workers)
     return r;
 }
 
+void workers_join(struct workers *workers)
+{
+    for (size_t i = 0; i < workers->n; i++) {
+        worker_join(workers->each[i]);
+    }
+}
+
 void workers_free(struct workers *workers)
 {
     if (!workers) {
@@ -150,9 +162,7 @@ void workers_free(struct workers *workers)
     }
     workers_drain(workers);
     /* Each may reach for others until it has ended. */
-    for (size_t i = 0; i < workers->n; i++) {
-        worker_join(workers->each[i]);
-    }
+    workers_join(workers);
     for (size_t i = 0; i < workers->n; i++) {
         worker_free(workers->each[i]);
     }
@@ -165,14 +175,14 @@ void workers_drain(struct workers *workers)
 {
     workers->draining = true;
     for (size_t i = 0; i < workers->n; i++) {
-        worker_drain(workers->each[i]);
+        orders_drain(orders_of(workers, i));
     }
 }
 
 void workers_set_policy(struct workers *workers, struct policy *policy)
 {
     for (size_t i = 0; i < workers->n; i++) {
-        worker_set_policy(workers->each[i], policy_ref(policy));
+        orders_set_policy(orders_of(workers, i), policy_ref(policy));
     }
     policy_unref(policy);
 }
@@ -182,7 +192,7 @@ uint64_t workers_policies(const struct workers *workers)
     uint64_t least = UINT64_MAX;
 
     for (size_t i = 0; i < workers->n; i++) {
-        uint64_t policies = worker_policies(workers->each[i]);
+        uint64_t policies = orders_policies(orders_of(workers, i));
         least = policies < least ? policies : least;
     }
     return least;
@@ -208,7 +218,7 @@ static size_t count_in(const struct workers *workers, enum worker_state state)
     size_t n = 0;
 
     for (size_t i = 0; i < workers->n; i++) {
-        n += worker_state(workers->each[i]) == state;
+        n += orders_state(orders_of(workers, i)) == state;
     }
     return n;
 }
@@ -217,7 +227,7 @@ static void order_all(struct workers *workers, enum worker_order order)
 {
     workers->order = order;
     for (size_t i = 0; i < workers->n; i++) {
-        worker_order(workers->each[i], order);
+        orders_give(orders_of(workers, i), order);
     }
 }
 
@@ -244,6 +254,7 @@ static void agree_on_the_end(struct workers *workers)
         }
         break;
     case WORKER_LEAVE:
+    case WORKER_YIELD:
         break;
     }
 }
@@ -258,6 +269,38 @@ void workers_take_event(struct workers *workers)
     }
 }
 
+void workers_yield(struct workers *workers)
+{
+    order_all(workers, WORKER_YIELD);
+}
+
+void workers_resume(struct workers *workers)
+{
+    order_all(workers, WORKER_SERVE);
+}
+
+struct worker *workers_get(const struct workers *workers, size_t index)
+{
+    return index < workers->n ? workers->each[index] : NULL;
+}
+
+void workers_ask_round(struct workers *workers)
+{
+    for (size_t i = 0; i < workers->n; i++) {
+        orders_ask_round(orders_of(workers, i));
+    }
+}
+
+bool workers_went_round(const struct workers *workers)
+{
+    for (size_t i = 0; i < workers->n; i++) {
+        if (!orders_went_round(orders_of(workers, i))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool workers_stopped(const struct workers *workers)
 {
     return count_in(workers, WORKER_STOPPED) == workers->n;
@@ -266,7 +309,7 @@ bool workers_stopped(const struct workers *workers)
 void workers_ask_activity(struct workers *workers)
 {
     for (size_t i = 0; i < workers->n; i++) {
-        worker_ask_activity(workers->each[i]);
+        orders_ask_activity(orders_of(workers, i));
     }
 }
 

@@ -24,6 +24,7 @@
 enum { WORKERS_MAX = 256 };
 
 struct workers;
+struct worker;
 
 struct workers_config {
     size_t n;                        /* at most; fewer if there is nothing for so many to do */
@@ -60,6 +61,23 @@ void workers_free(struct workers *workers);
 void workers_drain(struct workers *workers);
 
 /*
+ * Has the workers stop as they are and keep what they hold, for those who look at workers_get():
+ * when all have stopped, and workers_join() has waited for their last word. From then on they may
+ * be started again, to serve or, after workers_drain(), to come to an end; workers_resume() is to
+ * be called before if they are to take on what is new.
+ */
+void workers_yield(struct workers *workers);
+void workers_join(struct workers *workers);
+void workers_resume(struct workers *workers);
+
+/* NULL if there are no more than INDEX. */
+struct worker *workers_get(const struct workers *workers, size_t index);
+
+/* Asks each worker to go round its loop; and whether all have, since they were last asked. */
+void workers_ask_round(struct workers *workers);
+bool workers_went_round(const struct workers *workers);
+
+/*
  * Has the workers, which were made with a policy, put POLICY in force, which they take over.
  * workers_policies() tells how many have come into force everywhere since the start; the one before
  * has to, before the next is set.
@@ -78,7 +96,8 @@ bool workers_read_audit(struct workers *workers, struct audit_record *record);
 int workers_event_fd(const struct workers *workers);
 void workers_take_event(struct workers *workers);
 
-/* Whether all have stopped: everything that was taken on is settled, or was dropped and counted. */
+/* Whether all have stopped: everything that was taken on is settled, or was dropped and counted, or
+ * is kept as workers_yield() says. */
 bool workers_stopped(const struct workers *workers);
 
 /* Asks for an event as soon as a worker has something to do. */

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+#include "departure.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#include "execute.h"
+#include "handover.h"
+#include "log.h"
+#include "util.h"
+
+/* A connection that was passed (Accept=yes) is all that a service of its own serves: there is no
+ * next process for it. */
+static bool has_successor(const struct departure *departure)
+{
+    for (size_t i = 0; i < departure->n_sockets; i++) {
+        if (departure->sockets[i].kind == SOCKET_LISTENING ||
+            departure->sockets[i].kind == SOCKET_DATAGRAM) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void drain(struct departure *departure)
+{
+    departure->phase = DEPARTURE_DRAINS;
+    (void)sd_notify(0, "STOPPING=1\nSTATUS=Sending out what was read.");
+    workers_drain(departure->workers);
+}
+
+static void yield(struct departure *departure, enum departure_phase phase)
+{
+    departure->phase = phase;
+    workers_yield(departure->workers);
+}
+
+void departure_stop(struct departure *departure)
+{
+    if (departure->phase == DEPARTURE_EXECUTES) {
+        departure->stop_asked = true;
+    } else if (departure->phase == DEPARTURE_NONE) {
+        drain(departure);
+    }
+}
+
+void departure_restart(struct departure *departure)
+{
+    if (departure->phase != DEPARTURE_NONE || !has_successor(departure)) {
+        departure_stop(departure);
+        return;
+    }
+    (void)sd_notify(0, "STOPPING=1\nSTATUS=Handing over to the next process.");
+    yield(departure, DEPARTURE_RESTARTS);
+}
+
+bool departure_reload(struct departure *departure)
+{
+    if (departure->phase != DEPARTURE_NONE || !has_successor(departure) ||
+        !execute_is_due(departure->argv[0])) {
+        return false;
+    }
+    yield(departure, DEPARTURE_EXECUTES);
+    return true;
+}
+
+/* Has the workers come to an end of their own. */
+static int stop_instead(struct departure *departure)
+{
+    int r;
+
+    drain(departure);
+    r = workers_start(departure->workers);
+    if (r < 0) {
+        log_line(LOG_ERR, "What was read could not be sent out: %s.", strerror(-r));
+    }
+    return r;
+}
+
+static void log_handover(const struct handover *handover)
+{
+    log_line(LOG_INFO, "Handed over %" PRIu64 " connection%s and %" PRIu64 " datagram%s.",
+             handover->connections, handover->connections == 1 ? "" : "s", handover->datagrams,
+             handover->datagrams == 1 ? "" : "s");
+    if (handover->lost > 0) {
+        log_line(LOG_NOTICE,
+                 "Connections closed, the kernel does not let them travel: %" PRIu64 ".",
+                 handover->lost);
+    }
+}
+
+static int store(struct departure *departure, struct handover *handover)
+{
+    int r = handover_store(handover);
+
+    if (r < 0) {
+        log_line(LOG_WARNING, "Connections are ended, because the service manager %s: %s.",
+                 r == -ENOSPC ? "does not keep them (FileDescriptorStoreMax= in the unit)"
+                              : "could not be given them",
+                 strerror(-r));
+        return stop_instead(departure);
+    }
+    log_handover(handover);
+    handover_release(departure->workers);
+    return 1;
+}
+
+static int give_way(struct departure *departure, const struct handover *handover)
+{
+    int r;
+
+    log_handover(handover);
+    log_line(LOG_INFO, "Executing %s, which has changed.", departure->argv[0]);
+    r = execute(departure->argv, departure->sockets, departure->n_sockets, handover);
+    log_line(LOG_ERR, "%s could not be executed: %s.", departure->argv[0], strerror(-r));
+    return r;
+}
+
+static int hand_over(struct departure *departure)
+{
+    CLEANUP(handover_deinit) struct handover handover;
+    int r;
+
+    workers_join(departure->workers);
+    r = handover_pack(&handover, departure->workers);
+    if (r < 0) {
+        log_line(LOG_WARNING, "Connections are ended, they could not be packed: %s.", strerror(-r));
+        return stop_instead(departure);
+    }
+    if (departure->phase == DEPARTURE_EXECUTES) {
+        return give_way(departure, &handover);
+    }
+    return handover.connections + handover.datagrams > 0 ? store(departure, &handover) : 1;
+}
+
+int departure_advance(struct departure *departure)
+{
+    switch (departure->phase) {
+    case DEPARTURE_RESTARTS:
+        return hand_over(departure);
+    case DEPARTURE_EXECUTES:
+        return departure->stop_asked ? stop_instead(departure) : hand_over(departure);
+    case DEPARTURE_NONE:
+    case DEPARTURE_DRAINS:
+        break;
+    }
+    return 1;
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+/*
+ * A new version of this program in place of the old one: same process, same sockets, and what was
+ * packed for it, as if systemd had passed all that (sd_listen_fds(3)).
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "activation.h"
+#include "handover.h"
+
+/* Whether the file at PROGRAM can be executed and is another one than this process runs. */
+bool execute_is_due(const char *program);
+
+/*
+ * Executes ARGV[0] with ARGV. Returns a negative errno if that fails; descriptors of this process
+ * may then be others than they were, and all that is left is to end.
+ */
+int execute(char **argv, const struct activated *sockets, size_t n_sockets,
+            const struct handover *handover);

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: MIT
+#include "handover.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "connection.h"
+#include "datagrams.h"
+#include "farewell.h"
+#include "handover_channel.h"
+#include "handover_format.h"
+#include "peer.h"
+#include "util.h"
+#include "worker.h"
+
+enum { STORE_USEC = 5 * 1000 * 1000 }; /* for the service manager to take it */
+
+/* The descriptors go in the order of the records, in as few messages as they fit into. */
+struct packing {
+    struct handover *handover;
+    FILE *file;
+    uint64_t records;
+    uint64_t descriptors;
+    int batch[HANDOVER_BATCH];
+    size_t n_batch;
+    const struct datagram *datagram; /* whose debts are packed now */
+};
+
+static int add_channel(struct handover *handover)
+{
+    int pair[2];
+    int r;
+
+    if (handover->n_kept == HANDOVER_KEPT_MAX) {
+        return -ENOSPC;
+    }
+    r = handover_channel_new(pair);
+    if (r < 0) {
+        return r;
+    }
+    handover->ends[handover->n_kept] = pair[0];
+    handover->kept[handover->n_kept++] = pair[1];
+    return 0;
+}
+
+/* Sends to the last channel, or to one more if that is full. */
+static int send_on(struct handover *handover, const struct handover_label *label,
+                   const int *descriptors, size_t n)
+{
+    int r = handover_channel_send(handover->ends[handover->n_kept - 1], label, descriptors, n);
+
+    if (r != -EAGAIN) {
+        return r;
+    }
+    r = add_channel(handover);
+    return r < 0
+               ? r
+               : handover_channel_send(handover->ends[handover->n_kept - 1], label, descriptors, n);
+}
+
+/*
+ * Sends the batch; where that fails one by one, so that one descriptor which the kernel does not
+ * let travel (a client may have nested too many in each other, unix(7)) is alone in staying behind.
+ */
+static void flush_batch(struct packing *packing)
+{
+    struct handover_label label = {
+        .version = HANDOVER_VERSION,
+        .first = packing->descriptors - packing->n_batch,
+    };
+
+    if (packing->n_batch > 0 &&
+        send_on(packing->handover, &label, packing->batch, packing->n_batch) < 0) {
+        for (size_t i = 0; i < packing->n_batch; i++, label.first++) {
+            packing->handover->lost +=
+                send_on(packing->handover, &label, &packing->batch[i], 1) < 0;
+        }
+    }
+    packing->n_batch = 0;
+}
+
+static void pack_record(struct packing *packing, const struct handover_record *record)
+{
+    handover_write(packing->file, record);
+    packing->records++;
+}
+
+static void pack_descriptor(struct packing *packing, int fd)
+{
+    packing->batch[packing->n_batch++] = fd;
+    packing->descriptors++;
+    if (packing->n_batch == HANDOVER_BATCH) {
+        flush_batch(packing);
+    }
+}
+
+static void pack_connection(struct packing *packing, const struct connection *connection,
+                            uint64_t idle_usec)
+{
+    struct handover_record record = {
+        .kind = HANDOVER_CONNECTION,
+        .uid = connection->account->uid,
+        .role = connection->role,
+        .type = connection->is_stream ? SOCK_STREAM : SOCK_SEQPACKET,
+        .idle_usec = idle_usec,
+    };
+    const char *data = NULL;
+
+    record.owes = connection_owed(connection, &data, &record.length);
+    record.data = data;
+    pack_record(packing, &record);
+    pack_descriptor(packing, connection->watch.fd);
+    packing->handover->connections++;
+}
+
+static void pack_farewell(void *context, int fd, int type, const char *rest, size_t length)
+{
+    struct packing *packing = context;
+    const struct handover_record record = {
+        .kind = HANDOVER_FAREWELL,
+        .uid = peer_uid(fd),
+        .type = type,
+        .owes = true,
+        .data = rest,
+        .length = length,
+    };
+
+    pack_record(packing, &record);
+    pack_descriptor(packing, fd);
+    packing->handover->connections++;
+}
+
+static void pack_debt(void *context, const struct sender *sender, const void *data, size_t length)
+{
+    struct packing *packing = context;
+    struct sockaddr_storage own = {0};
+    const struct handover_record record = {
+        .kind = HANDOVER_DATAGRAM,
+        .uid = sender->uid,
+        .type = SOCK_DGRAM,
+        .own = &own,
+        .own_size = datagram_address(packing->datagram, &own),
+        .sender = &sender->address,
+        .sender_size = sender->size,
+        .brief = sender->brief,
+        .data = data,
+        .length = length,
+    };
+
+    pack_record(packing, &record);
+    packing->handover->datagrams++;
+}
+
+static void pack_worker(struct packing *packing, struct worker *worker)
+{
+    struct loop *loop = worker_loop(worker);
+
+    for (const struct connection *connection = loop->connections; connection;
+         connection = connection->next) {
+        pack_connection(packing, connection, idle_get(worker_idle(worker), loop, connection));
+    }
+    farewell_each_rest(&loop->farewells, pack_farewell, packing);
+    for (const struct datagram *datagram = worker_datagrams(worker)->first; datagram;
+         datagram = datagram->next) {
+        packing->datagram = datagram;
+        debts_each(&datagram->debts, pack_debt, packing);
+    }
+}
+
+/* Packs into the file FD, whose descriptor goes first. */
+static int pack_into(struct handover *handover, struct workers *workers, int fd)
+{
+    const struct handover_label label = {.version = HANDOVER_VERSION, .is_file = 1};
+    struct packing packing = {.handover = handover};
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    int r;
+
+    packing.file = copy >= 0 ? fdopen(copy, "w") : NULL;
+    if (!packing.file) {
+        r = -errno;
+        fd_close(&copy);
+        return r;
+    }
+    r = send_on(handover, &label, &fd, 1);
+    if (r == 0) {
+        handover_begin(packing.file);
+        for (size_t i = 0; workers_get(workers, i); i++) {
+            pack_worker(&packing, workers_get(workers, i));
+        }
+        flush_batch(&packing);
+        r = handover_complete(packing.file, packing.records);
+    }
+    (void)fclose(packing.file);
+    return r;
+}
+
+int handover_pack(struct handover *handover, struct workers *workers)
+{
+    CLEANUP(fd_close) int fd = -1;
+    int r;
+
+    *handover = (struct handover){.n_kept = 0};
+    r = add_channel(handover);
+    if (r < 0) {
+        return r;
+    }
+    fd = memfd_create("uds-echo-handover", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0) {
+        return -errno;
+    }
+    r = pack_into(handover, workers, fd);
+    if (r < 0) {
+        return r;
+    }
+    /* Who maps it is not to find it shorter than it was (SIGBUS). */
+    return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0
+               ? -errno
+               : 0;
+}
+
+void handover_release(struct workers *workers)
+{
+    for (size_t i = 0; workers_get(workers, i); i++) {
+        struct worker *worker = workers_get(workers, i);
+        struct loop *loop = worker_loop(worker);
+
+        while (loop->connections) {
+            connection_free(loop, loop->connections);
+        }
+        farewell_forget_all(loop);
+        for (struct datagram *datagram = worker_datagrams(worker)->first; datagram;
+             datagram = datagram->next) {
+            datagram_forget(datagram, loop);
+        }
+    }
+}
+
+void handover_deinit(struct handover *handover)
+{
+    for (size_t i = 0; i < handover->n_kept; i++) {
+        fd_close(&handover->ends[i]);
+        fd_close(&handover->kept[i]);
+    }
+    handover->n_kept = 0;
+}
+
+/* The service manager says nothing of what it does not keep; but then nobody has the other end of
+ * what was sent to it. */
+static bool is_kept(const struct handover *handover)
+{
+    for (size_t i = 0; i < handover->n_kept; i++) {
+        struct pollfd end = {.fd = handover->ends[i]};
+        if (poll(&end, 1, 0) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+int handover_store(struct handover *handover)
+{
+    /* FDPOLL=0: it is to be kept although its other end is closed. */
+    int r = sd_pid_notify_with_fds(0, 0, "FDSTORE=1\nFDPOLL=0\nFDNAME=" ACTIVATION_HANDOVER,
+                                   handover->kept, (unsigned)handover->n_kept);
+
+    if (r <= 0) {
+        return r < 0 ? r : -ENOTCONN;
+    }
+    r = sd_notify_barrier(0, STORE_USEC);
+    if (r <= 0) {
+        return r < 0 ? r : -ENOTCONN;
+    }
+    for (size_t i = 0; i < handover->n_kept; i++) {
+        fd_close(&handover->kept[i]);
+    }
+    return is_kept(handover) ? 0 : -ENOSPC;
+}
