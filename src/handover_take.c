@@ -44,22 +44,20 @@ static void lose(const struct unpacking *unpacking, enum counter what)
     counter_add(&first_loop(unpacking)->counters, what, 1);
 }
 
-static int make_room(struct luggage *luggage, uint64_t n)
+/* Where connections from FIRST on, N of them, are put; or NULL if there is no memory. */
+static int *make_room(struct luggage *luggage, uint64_t first, size_t n)
 {
-    int *connections;
-
-    if (n <= luggage->n) {
-        return 0;
+    if (first + n > luggage->n) {
+        int *more = reallocarray(luggage->connections, first + n, sizeof(*more));
+        if (!more) {
+            return NULL;
+        }
+        luggage->connections = more;
+        while (luggage->n < first + n) {
+            more[luggage->n++] = -1;
+        }
     }
-    connections = reallocarray(luggage->connections, n, sizeof(*connections));
-    if (!connections) {
-        return -ENOMEM;
-    }
-    luggage->connections = connections;
-    while (luggage->n < n) {
-        luggage->connections[luggage->n++] = -1;
-    }
-    return 0;
+    return luggage->connections + first;
 }
 
 /* Puts N descriptors away. Returns 0 or a negative errno: then they have been closed. */
@@ -67,6 +65,7 @@ static int put_away(struct luggage *luggage, const struct handover_label *label,
                     const int *descriptors, size_t n)
 {
     enum { CONNECTIONS_MAX = 1 << 26 }; /* as many as the kernel lets a process have (fs.nr_open) */
+    int *place;
     int r;
 
     if (label->version != HANDOVER_VERSION) {
@@ -76,9 +75,11 @@ static int put_away(struct luggage *luggage, const struct handover_label *label,
     } else if (label->is_file) {
         luggage->file = descriptors[0];
         return 0;
-    } else if ((r = make_room(luggage, label->first + n)) == 0) {
-        memcpy(luggage->connections + label->first, descriptors, n * sizeof(*descriptors));
+    } else if ((place = make_room(luggage, label->first, n))) {
+        memcpy(place, descriptors, n * sizeof(*descriptors));
         return 0;
+    } else {
+        r = -ENOMEM;
     }
     for (size_t i = 0; i < n; i++) {
         close(descriptors[i]);

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: MIT
+"""What a process is handed over, made by hand: what is wrong with it costs those connections, and nothing else."""
+
+import fcntl
+import os
+import socket
+import struct
+
+import pytest
+from uds import PATIENCE, SEQPACKET, STREAM, connect, descriptors, echoes, listening
+
+VERSION = 1
+CONNECTION, FAREWELL = 1, 2
+OWES = 1
+
+
+def record(kind=CONNECTION, owed=None, uid=None, kind_of_socket=socket.SOCK_STREAM, idle=0):
+    data = owed or b""
+    entry = struct.pack("=8I2Q", kind, OWES if owed is not None else 0, os.geteuid() if uid is None else uid, 0,
+                        kind_of_socket, 0, 0, 0, idle, len(data))
+    return entry + data + bytes(-len(data) % 8)
+
+
+def contents(*records, version=VERSION, magic=b"uds-echo"):
+    body = b"".join(records)
+    return struct.pack("=8s2I2Q", magic, version, 0, len(records), 32 + len(body)) + body
+
+
+def memory(data, seal=True):
+    fd = os.memfd_create("test", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.write(fd, data)
+    if seal:
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS,
+                    fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL)
+    return fd
+
+
+def label(is_file=0, first=0, version=VERSION):
+    return struct.pack("=2IQ", version, is_file, first)
+
+
+def left_behind(*messages):
+    """The socket that the service manager kept; each message is a label and descriptors."""
+    end, kept = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    for text, fds in messages:
+        socket.send_fds(end, [text], fds)
+    end.close()
+    return kept
+
+
+def pair(kind=socket.SOCK_STREAM):
+    client, server = socket.socketpair(socket.AF_UNIX, kind)
+    client.settimeout(PATIENCE)
+    server.setblocking(False)
+    return client, server
+
+
+@pytest.fixture
+def begin(daemon):
+    """begin(kept, *servers): a daemon with a socket to listen on, that was left this; and its address."""
+
+    def start(kept, *servers, options=()):
+        listener = listening(STREAM)
+        process = daemon([listener, kept], *options, names=["echo", "handover"])
+        for server in servers:
+            server.close()
+        kept.close()
+        assert echoes(connect(STREAM, listener.getsockname()))
+        return process, listener.getsockname()
+
+    return start
+
+
+def test_connections_and_what_they_are_owed_are_taken_up(begin):
+    first, first_server = pair()
+    second, second_server = pair(socket.SOCK_SEQPACKET)
+    file = memory(contents(record(owed=b"owed"), record(kind_of_socket=socket.SOCK_SEQPACKET, owed=b"")))
+    process, _ = begin(left_behind((label(is_file=1), [file]),
+                                   (label(), [first_server.fileno(), second_server.fileno()])),
+                       first_server, second_server)
+    assert first.recv(9) == b"owed" and echoes(first)
+    assert second.recv(9) == b"" and echoes(second)
+    assert process.terminate() == 0
+    assert "Took over 2 connections." in process.log()
+
+
+def test_the_order_of_messages_does_not_matter(begin):
+    clients = [pair() for _ in range(3)]
+    file = memory(contents(*(record(owed=b"%d" % i) for i in range(3))))
+    servers = [server for _, server in clients]
+    begin(left_behind((label(first=2), [servers[2].fileno()]), (label(is_file=1), [file]),
+                      (label(first=0), [servers[0].fileno(), servers[1].fileno()])), *servers)
+    for i, (client, _) in enumerate(clients):
+        assert client.recv(9) == b"%d" % i and echoes(client)
+
+
+def test_a_last_word_is_finished(begin):
+    client, server = pair()
+    file = memory(contents(record(kind=FAREWELL, owed=b"UID=0\n")))
+    begin(left_behind((label(is_file=1), [file]), (label(), [server.fileno()])), server)
+    assert client.recv(99) == b"UID=0\n"
+    assert client.recv(99) == b""
+
+
+def test_who_was_idle_is_so_still(begin):
+    fresh, fresh_server = pair()
+    old, old_server = pair()
+    file = memory(contents(record(idle=0), record(idle=3_600_000_000)))
+    begin(left_behind((label(is_file=1), [file]), (label(), [fresh_server.fileno(), old_server.fileno()])),
+          fresh_server, old_server, options=["--idle-timeout=4s"])
+    assert old.recv(1) == b""
+    assert echoes(fresh)
+
+
+GOOD = contents(record())
+WRONG = {
+    "another version of the file": ([(label(is_file=1), contents(record(), version=2))], "of another version"),
+    "another version of the labels": ([(label(is_file=1, version=7), GOOD)], "of another version"),
+    "no file": ([], "not complete"),
+    "an empty file": ([(label(is_file=1), b"")], "not understood"),
+    "nonsense": ([(label(is_file=1), b"nonsense" * 10)], "not understood"),
+    "a file that is cut off": ([(label(is_file=1), GOOD[:-8])], "not understood"),
+    "two files": ([(label(is_file=1), GOOD), (label(is_file=1), GOOD)], "not understood"),
+    "a label that is too short": ([(label(is_file=1), GOOD), (b"x", GOOD)], "not understood"),
+    "a number beyond all bounds": ([(label(is_file=1), GOOD), (label(first=1 << 60), GOOD)], "not understood"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_what_is_not_understood_is_closed_and_the_service_runs(begin, what):
+    client, server = pair()
+    files, words = WRONG[what]
+    messages = [(text, [memory(data)]) for text, data in files]
+    process, address = begin(left_behind(*messages, (label(), [server.fileno()])), server)
+    if what in ("two files", "a label that is too short", "a number beyond all bounds"):
+        assert echoes(client), "what is sound in it is used"
+    else:
+        assert client.recv(1) == b""
+    assert echoes(connect(STREAM, address))
+    assert process.terminate() == 0
+    assert f"What the process before has handed over is {words}" in process.log()
+
+
+def test_a_file_that_could_still_be_changed_is_not_read(begin):
+    client, server = pair()
+    process, _ = begin(left_behind((label(is_file=1), [memory(GOOD, seal=False)]), (label(), [server.fileno()])),
+                       server)
+    assert client.recv(1) == b""
+    assert process.terminate() == 0
+    assert "not understood: 1 connection is closed without a word" in process.log()
+
+
+@pytest.mark.parametrize("wrong", [{"uid": 12345}, {"kind_of_socket": socket.SOCK_SEQPACKET}])
+def test_a_connection_that_is_not_what_the_record_says_is_closed(begin, wrong):
+    client, server = pair()
+    process, _ = begin(left_behind((label(is_file=1), [memory(contents(record(**wrong)))]),
+                                   (label(), [server.fileno()])), server)
+    assert client.recv(1) == b""
+    assert process.terminate() == 0
+    assert "Connections closed, they did not come through the restart: 1" in process.log()
+
+
+def test_connections_that_are_missing_or_too_many_are_counted(begin):
+    clients = [pair() for _ in range(3)]
+    servers = [server for _, server in clients]
+    file = memory(contents(record(), record()))
+    process, _ = begin(left_behind((label(is_file=1), [file]), (label(first=1), [s.fileno() for s in servers])),
+                       *servers)
+    assert echoes(clients[0][0])
+    assert clients[1][0].recv(1) == b"" and clients[2][0].recv(1) == b""
+    assert process.terminate() == 0
+    assert "Took over 1 connection." in process.log()
+    assert "Connections closed, they did not come through the restart: 3" in process.log()
+
+
+def test_nothing_that_is_not_used_stays_open(begin):
+    client, server = pair()
+    null = os.open("/dev/null", os.O_RDONLY)
+    process, address = begin(left_behind((label(is_file=1), [memory(b"nonsense" * 8)]),
+                                         (label(), [server.fileno()] + [null] * 200)), server)
+    os.close(null)
+    assert client.recv(1) == b""
+    before = descriptors(process.pid)
+    other, _ = begin(left_behind())
+    assert before == descriptors(other.pid)
+    assert echoes(connect(STREAM, address))
+
+
+def test_a_listening_socket_of_that_name_is_refused(daemon):
+    process = daemon([listening(SEQPACKET)], names=["handover"])
+    assert process.wait() == 78
+    assert "has a name that is for what a restart hands over" in process.log()
