@@ -22,6 +22,7 @@ struct datagram {
     size_t wary_until;  /* datagrams owed at which receiving pauses while probing */
     size_t capacity;    /* bytes of the send buffer */
     size_t unwatched;   /* bytes sent since the last look at how many are unread */
+    bool crowded_out;   /* unread replies occupy more than half of it */
     size_t unread_base; /* bytes of the send buffer that those occupy who do not read */
     unsigned needs;     /* what the kernel says of senders: of the policy that was looked at last */
 

@@ -22,9 +22,10 @@ struct debtor {
     size_t bytes;
     uint64_t retry_at;
     uint64_t retry_after;
-    unsigned burst; /* how many replies it is sent at a time */
-    size_t paid;    /* bytes of the send buffer that the last burst took */
-    size_t queued;  /* bytes of it that were in use after that */
+    unsigned burst;  /* how many replies it is sent at a time */
+    size_t paid;     /* bytes of the send buffer that the last burst took */
+    size_t queued;   /* bytes of it that were in use after that */
+    size_t unproven; /* bytes of it on the account, see debt.h */
     bool probed;
     struct debtor *next;
 };
@@ -70,6 +71,13 @@ static void settle_one(struct debts *debts, struct debtor *debtor)
     free(debt);
 }
 
+/* What the debtor was sent is read, or there is room enough for it not to matter. */
+static void prove(struct debtor *debtor)
+{
+    account_prove(debtor->account, debtor->unproven);
+    debtor->unproven = 0;
+}
+
 /* Forgets the debtor at LINK with all that is owed to it. */
 static void forget(struct debts *debts, struct debtor **link)
 {
@@ -81,6 +89,7 @@ static void forget(struct debts *debts, struct debtor **link)
     *link = debtor->next;
     tdelete(debtor, &debts->by_sender, compare);
     debts->senders--;
+    prove(debtor);
     account_drop_address(debtor->account);
     account_release(debtor->account);
     free(debtor);
@@ -218,18 +227,39 @@ static unsigned pay_some(struct debts *debts, struct debtor *debtor, unsigned co
     return taken;
 }
 
+/* How many replies DEBTOR may be sent while BEFORE bytes of the send buffer are in use. */
+static unsigned find_burst(const struct debtor *debtor, bool reads, size_t before,
+                           const struct debt_channel *channel)
+{
+    if (before < channel->capacity / 2) {
+        return debtor->burst;
+    }
+    if (debtor->paid > 0) {
+        return reads ? debtor->burst : 0;
+    }
+    return account_unproven(debtor->account) < channel->capacity / DEBT_TRUST_SHARE ? 1 : 0;
+}
+
 /* Sends a burst to one debtor, and says when it is to be tried again. */
 static void pay_one(struct debts *debts, struct debtor *debtor, uint64_t now,
                     const struct debt_channel *channel)
 {
     size_t before = channel->queued(channel->context);
     bool reads = before + debtor->paid / 2 <= debtor->queued || debtor->paid == 0;
+    unsigned burst = find_burst(debtor, reads, before, channel);
     unsigned taken = 0;
 
-    if (reads || before < channel->capacity / 2) {
-        taken = pay_some(debts, debtor, debtor->burst, channel);
+    if (before < channel->capacity / 2 || (reads && debtor->paid > 0)) {
+        prove(debtor);
+    }
+    if (burst > 0) {
+        taken = pay_some(debts, debtor, burst, channel);
         debtor->queued = channel->queued(channel->context);
         debtor->paid = debtor->queued > before ? debtor->queued - before : 0;
+    }
+    if (debtor->queued >= channel->capacity / 2 && taken > 0) {
+        debtor->unproven += debtor->paid;
+        account_trust(debtor->account, debtor->paid);
     }
     if (reads && taken > 0) {
         debtor->retry_after = DEBT_RETRY_USEC_MIN;
@@ -253,7 +283,7 @@ void debts_pay(struct debts *debts, uint64_t now, const struct debt_channel *cha
         if (debtor->retry_at <= now) {
             pay_one(debts, debtor, now, channel);
         }
-        if (!debtor->first) {
+        if (!debtor->first && debtor->unproven == 0) {
             forget(debts, link);
             continue;
         }

@@ -20,6 +20,10 @@
  * how much of SO_SNDBUF is used by unread replies of all peers together (SIOCOUTQ). So a debtor is
  * paid in bursts that grow only if that figure falls after a burst; and debts_probe() finds out who
  * does not read by sending one reply to one peer at a time.
+ *
+ * Once half of SO_SNDBUF is used so, what a user is sent before anything shows that it reads is
+ * bounded over all of its addresses; who has been sent all that is owed remains a debtor until that
+ * is shown.
  */
 
 #include <stdbool.h>
@@ -39,6 +43,7 @@ enum {
     DEBT_RETRY_USEC_MIN = 50,
     DEBT_RETRY_USEC_MAX = 100 * 1000,
     DEBT_BURST_MAX = 64,
+    DEBT_TRUST_SHARE = 16,  /* a sixteenth of the send buffer for what one user may not read */
     DEBT_PROBE_USEC = 2000, /* for a peer to read the one reply that it is probed with */
     DEBT_PROBES = 64,       /* how many peers are probed in one go */
 };

@@ -114,9 +114,22 @@ static void forget_unheld(struct account *account)
         return;
     }
     assert(account->connections == 0 && account->bytes == 0 && account->datagrams == 0 &&
-           account->addresses == 0);
+           account->addresses == 0 && account->unproven == 0);
     tdelete(account, &account->quota->accounts, compare);
     free(account);
+}
+
+bool quota_owes(struct quota *quota, uid_t uid)
+{
+    const struct account wanted = {.uid = uid};
+    struct account *const *found;
+    bool owes;
+
+    pthread_mutex_lock(&quota->lock);
+    found = tfind(&wanted, &quota->accounts, compare);
+    owes = found && atomic_load_explicit(&(*found)->addresses, memory_order_relaxed) > 0;
+    pthread_mutex_unlock(&quota->lock);
+    return owes;
 }
 
 struct account *account_hold(struct quota *quota, uid_t uid)
@@ -263,4 +276,19 @@ bool account_add_address(struct account *account)
 void account_drop_address(struct account *account)
 {
     subtract(&account->addresses, 1);
+}
+
+void account_trust(struct account *account, size_t bytes)
+{
+    add(&account->unproven, bytes);
+}
+
+uint64_t account_unproven(const struct account *account)
+{
+    return get(&account->unproven);
+}
+
+void account_prove(struct account *account, size_t bytes)
+{
+    subtract(&account->unproven, bytes);
 }

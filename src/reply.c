@@ -127,6 +127,22 @@ void reply_show_owed(struct datagram *datagram, struct loop *loop, size_t before
                 (int64_t)datagram->debts.datagrams - (int64_t)before);
 }
 
+/* Whether replies may go to this user directly. */
+static bool is_trusted(const struct datagram *datagram, const struct sender *sender)
+{
+    return !datagram->crowded_out || !quota_owes(datagram->debts.quota, sender->uid);
+}
+
+/* Looks how much is unread. */
+static size_t look_unread(struct datagram *datagram, struct loop *loop)
+{
+    struct way way = {.loop = loop, .fd = datagram->watch.fd};
+    size_t unread = way_queued(&way);
+
+    datagram->crowded_out = unread > datagram->capacity / 2;
+    return unread;
+}
+
 static void begin_wary(struct datagram *datagram)
 {
     datagram->wary = true;
@@ -169,7 +185,6 @@ void reply_pay(struct datagram *datagram, struct loop *loop, uint64_t now)
  */
 static void watch_unread(struct datagram *datagram, struct loop *loop, size_t bytes)
 {
-    struct way way = {.loop = loop, .fd = datagram->watch.fd};
     size_t room;
     size_t plausible;
     size_t unread;
@@ -179,7 +194,7 @@ static void watch_unread(struct datagram *datagram, struct loop *loop, size_t by
         return;
     }
     datagram->unwatched = 0;
-    unread = way_queued(&way);
+    unread = look_unread(datagram, loop);
     room = unread < datagram->capacity ? datagram->capacity - unread : 0;
     plausible = room / 4 < UNREAD_PLAUSIBLE ? room / 4 : UNREAD_PLAUSIBLE;
     if (unread < datagram->unread_base) {
@@ -208,15 +223,22 @@ static void owe(struct datagram *datagram, struct loop *loop, const struct mmsgh
     reply_show_owed(datagram, loop, before);
 }
 
-/* How many of MESSAGES, from the first on, can be sent as they are: all but those to senders that
- * are owed something already, and to those whose path has to be followed first. */
+/* Whether the reply to SENDER has to wait behind others. */
+static bool has_to_wait(const struct datagram *datagram, const struct sender *sender)
+{
+    return datagram->wary || debts_owed_to(&datagram->debts, sender) ||
+           !is_trusted(datagram, sender);
+}
+
+/* How many of MESSAGES, from the first on, can be sent as they are: all but those that have to
+ * wait, and those to senders whose path has to be followed first. */
 static unsigned count_direct(const struct datagram *datagram, const struct mmsghdr *messages,
                              unsigned n)
 {
     unsigned run = 0;
 
-    while (run < n && !datagram->wary && !sender_has_path(sender_of(&messages[run])) &&
-           !debts_owed_to(&datagram->debts, sender_of(&messages[run]))) {
+    while (run < n && !sender_has_path(sender_of(&messages[run])) &&
+           !has_to_wait(datagram, sender_of(&messages[run]))) {
         run++;
     }
     return run;
@@ -257,12 +279,15 @@ void reply_batch(struct datagram *datagram, struct loop *loop, struct mmsghdr *m
 {
     unsigned done = 0;
 
+    if (datagram->crowded_out) {
+        (void)look_unread(datagram, loop);
+    }
     while (done < n) {
         struct mmsghdr *first = &messages[done];
         unsigned run = count_direct(datagram, first, n - done);
         int r;
 
-        if (run == 0 && (datagram->wary || debts_owed_to(&datagram->debts, sender_of(first)))) {
+        if (run == 0 && has_to_wait(datagram, sender_of(first))) {
             owe(datagram, loop, first);
             done++;
             continue;

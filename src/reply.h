@@ -7,6 +7,10 @@
  * read could fill. When unread replies have grown by more than is plausible for those who read, the
  * socket becomes wary: for some milliseconds it owes every reply and probes who reads; those who do
  * not are debtors from then on.
+ *
+ * A user with many addresses could go on so, with new ones each time. So when unread replies occupy
+ * half of the buffer, users who have debtors get nothing directly any more, whichever the address:
+ * it is owed, within their bounds. The other half is for those who read.
  */
 
 #include "datagram.h"

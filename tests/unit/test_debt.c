@@ -279,6 +279,43 @@ static void one_that_is_not_refused_but_does_not_read_is_sent_ever_less(void **s
     debts_deinit(&debts);
 }
 
+static void one_user_with_many_addresses_leaves_others_half_of_the_buffer(void **state)
+{
+    struct debts debts;
+    struct outbox outbox = {.room = 1000000, .weight = 10, .reader = '9', .queued = 490};
+    struct sender good = sender_of(9);
+    uint64_t now = 0;
+
+    (void)state;
+    debts_init(&debts, quota);
+    good.uid++;
+    for (int turn = 0; turn < 2000; turn++) {
+        for (unsigned sender = 1000; sender < 1100; sender++) {
+            (void)add(&debts, sender, "x", 1, now);
+        }
+        if (debts.retry_at == UINT64_MAX) {
+            break;
+        }
+        now = debts.retry_at;
+        outbox.sent[0] = '\0';
+        debts_pay(&debts, now, channel_of(&outbox));
+    }
+    /* Half of 1000 bytes, a sixteenth, and the last reply of each. */
+    assert_in_range(outbox.queued, 500, 500 + 1000 / DEBT_TRUST_SHARE + DEBT_BURST_MAX * 10);
+    assert_true(outbox.queued < 1000);
+
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(debts_add(&debts, &good, "y", 1, now), 0);
+    }
+    for (int turn = 0; turn < 50 && debts_owed_to(&debts, &good) > 0; turn++) {
+        now = debts.retry_at;
+        outbox.sent[0] = '\0';
+        debts_pay(&debts, now, channel_of(&outbox));
+    }
+    assert_int_equal(debts_owed_to(&debts, &good), 0);
+    debts_deinit(&debts);
+}
+
 static void a_probe_tells_who_reads_from_who_does_not(void **state)
 {
     struct debts debts;
@@ -321,6 +358,7 @@ int main(void)
         cmocka_unit_test(what_all_senders_are_owed_is_bounded),
         cmocka_unit_test(what_one_user_is_owed_is_bounded_whatever_its_addresses),
         cmocka_unit_test(one_that_is_not_refused_but_does_not_read_is_sent_ever_less),
+        cmocka_unit_test(one_user_with_many_addresses_leaves_others_half_of_the_buffer),
         cmocka_unit_test(a_probe_tells_who_reads_from_who_does_not),
     };
 
