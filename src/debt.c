@@ -227,6 +227,15 @@ static unsigned pay_some(struct debts *debts, struct debtor *debtor, unsigned co
     return taken;
 }
 
+/* Whether one that nothing is known of may be sent one reply, though half of the buffer is in use.
+ * Many small ones, to all addresses that a user may have, take no more than a quarter of it. */
+static bool can_be_trusted(const struct debtor *debtor, const struct debt_channel *channel)
+{
+    return account_unproven(debtor->account) < channel->capacity / DEBT_TRUST_SHARE ||
+           (debtor->first && (debtor->first->length + DEBT_OVERHEAD) * QUOTA_USER_ADDRESSES <=
+                                 channel->capacity / 4);
+}
+
 /* How many replies DEBTOR may be sent while BEFORE bytes of the send buffer are in use. */
 static unsigned find_burst(const struct debtor *debtor, bool reads, size_t before,
                            const struct debt_channel *channel)
@@ -237,7 +246,7 @@ static unsigned find_burst(const struct debtor *debtor, bool reads, size_t befor
     if (debtor->paid > 0) {
         return reads ? debtor->burst : 0;
     }
-    return account_unproven(debtor->account) < channel->capacity / DEBT_TRUST_SHARE ? 1 : 0;
+    return can_be_trusted(debtor, channel) ? 1 : 0;
 }
 
 /* Sends a burst to one debtor, and says when it is to be tried again. */

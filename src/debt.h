@@ -22,8 +22,8 @@
  * does not read by sending one reply to one peer at a time.
  *
  * Once half of SO_SNDBUF is used so, what a user is sent before anything shows that it reads is
- * bounded over all of its addresses; who has been sent all that is owed remains a debtor until that
- * is shown.
+ * bounded over all of its addresses, and one small reply to each; who has been sent all that is
+ * owed remains a debtor until that is shown.
  */
 
 #include <stdbool.h>
