@@ -263,18 +263,42 @@ static bool is_kept(const struct handover *handover)
     return true;
 }
 
-int handover_store(struct handover *handover)
+/* Takes everything out again: nobody is to find it later, when it is no longer true. */
+static void take_back(const struct handover *handover)
 {
-    /* FDPOLL=0: it is to be kept although its other end is closed. */
+    int descriptors[HANDOVER_BATCH];
+    struct handover_label label;
+
+    for (size_t i = 0; i < handover->n_kept; i++) {
+        int n;
+        while ((n = handover_channel_receive(handover->kept[i], &label, descriptors)) > 0) {
+            while (n > 0) {
+                close(descriptors[--n]);
+            }
+        }
+    }
+}
+
+/* Gives the sockets to the service manager, and waits until it has seen to that. */
+static int notify(const struct handover *handover)
+{
+    /* FDPOLL=0: they are to be kept although their other ends are closed. */
     int r = sd_pid_notify_with_fds(0, 0, "FDSTORE=1\nFDPOLL=0\nFDNAME=" ACTIVATION_HANDOVER,
                                    handover->kept, (unsigned)handover->n_kept);
 
-    if (r <= 0) {
-        return r < 0 ? r : -ENOTCONN;
+    if (r > 0) {
+        r = sd_notify_barrier(0, STORE_USEC);
     }
-    r = sd_notify_barrier(0, STORE_USEC);
-    if (r <= 0) {
-        return r < 0 ? r : -ENOTCONN;
+    return r == 0 ? -ENOTCONN : r;
+}
+
+int handover_store(struct handover *handover)
+{
+    int r = notify(handover);
+
+    if (r < 0) {
+        take_back(handover);
+        return r;
     }
     for (size_t i = 0; i < handover->n_kept; i++) {
         fd_close(&handover->kept[i]);

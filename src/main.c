@@ -5,6 +5,7 @@
  * those of sysexits.h, as systemd.exec(5) lists them.
  */
 
+#include <errno.h>
 #include <sysexits.h>
 #include <time.h>
 
@@ -42,6 +43,13 @@ static int fail_config(void)
     return EX_CONFIG;
 }
 
+static int announce_restart(void)
+{
+    int r = restart_announce();
+
+    return r >= 0 ? EX_OK : r == -EINVAL ? EX_USAGE : EX_UNAVAILABLE;
+}
+
 int main(int argc, char **argv)
 {
     struct options options;
@@ -64,7 +72,7 @@ int main(int argc, char **argv)
     }
 
     if (options.announce_restart) {
-        return restart_announce() < 0 ? EX_UNAVAILABLE : EX_OK;
+        return announce_restart();
     }
     n = activation_collect(options.policy != NULL, &sockets);
     if (n < 0) {

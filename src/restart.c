@@ -78,12 +78,9 @@ static int find_main_process(pid_t *pid)
     char *end = NULL;
     long number;
 
-    if (!text) {
-        return -ENXIO;
-    }
     errno = 0;
-    number = strtol(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || number <= 1) {
+    number = text ? strtol(text, &end, 10) : 0;
+    if (errno != 0 || number <= 1 || *end != '\0') {
         return -EINVAL;
     }
     *pid = (pid_t)number;

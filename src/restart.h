@@ -13,6 +13,6 @@
 /*
  * Sends the signal if it is a restart. To be called in a process that the unit has started, for its
  * main process ($MAINPID, systemd.exec(5)). Returns 1 if it was sent, 0 if it is no restart, or a
- * negative errno that the log has explained.
+ * negative errno that the log has explained: -EINVAL if $MAINPID names no process.
  */
 int restart_announce(void);
