@@ -44,45 +44,58 @@ static void lose(const struct unpacking *unpacking, enum counter what)
     counter_add(&first_loop(unpacking)->counters, what, 1);
 }
 
-/* Where connections from FIRST on, N of them, are put; or NULL if there is no memory. */
-static int *make_room(struct luggage *luggage, uint64_t first, size_t n)
+static int check_label(const struct luggage *luggage, const struct handover_label *label, size_t n)
 {
-    if (first + n > luggage->n) {
-        int *more = reallocarray(luggage->connections, first + n, sizeof(*more));
-        if (!more) {
-            return NULL;
-        }
-        luggage->connections = more;
-        while (luggage->n < first + n) {
-            more[luggage->n++] = -1;
-        }
+    enum { CONNECTIONS_MAX = 1 << 26 }; /* as many as the kernel lets a process have (fs.nr_open) */
+
+    if (label->version != HANDOVER_VERSION) {
+        return -EPROTONOSUPPORT;
     }
-    return luggage->connections + first;
+    if (label->is_file) {
+        return n == 1 && luggage->file < 0 ? 0 : -EBADMSG;
+    }
+    return label->first <= CONNECTIONS_MAX ? 0 : -EBADMSG;
+}
+
+/* Has room for connections up to N. Returns 0 or -ENOMEM. */
+static int make_room(struct luggage *luggage, uint64_t n)
+{
+    int *more;
+
+    if (n <= luggage->n) {
+        return 0;
+    }
+    more = reallocarray(luggage->connections, n, sizeof(*more));
+    if (!more) {
+        return -ENOMEM;
+    }
+    luggage->connections = more;
+    while (luggage->n < n) {
+        more[luggage->n++] = -1;
+    }
+    return 0;
 }
 
 /* Puts N descriptors away. Returns 0 or a negative errno: then they have been closed. */
 static int put_away(struct luggage *luggage, const struct handover_label *label,
                     const int *descriptors, size_t n)
 {
-    enum { CONNECTIONS_MAX = 1 << 26 }; /* as many as the kernel lets a process have (fs.nr_open) */
-    int *place;
-    int r;
+    int r = check_label(luggage, label, n);
 
-    if (label->version != HANDOVER_VERSION) {
-        r = -EPROTONOSUPPORT;
-    } else if (label->is_file ? n != 1 || luggage->file >= 0 : label->first > CONNECTIONS_MAX) {
-        r = -EBADMSG;
-    } else if (label->is_file) {
+    if (r == 0 && label->is_file) {
         luggage->file = descriptors[0];
         return 0;
-    } else if ((place = make_room(luggage, label->first, n))) {
-        memcpy(place, descriptors, n * sizeof(*descriptors));
-        return 0;
-    } else {
-        r = -ENOMEM;
+    }
+    if (r == 0) {
+        r = make_room(luggage, label->first + n);
     }
     for (size_t i = 0; i < n; i++) {
-        close(descriptors[i]);
+        if (r < 0) {
+            close(descriptors[i]);
+            continue;
+        }
+        fd_close(&luggage->connections[label->first + i]);
+        luggage->connections[label->first + i] = descriptors[i];
     }
     return r;
 }
