@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -89,6 +90,7 @@ static int put_away(struct luggage *luggage, const struct handover_label *label,
     if (r == 0) {
         r = make_room(luggage, label->first + n);
     }
+    assert(r < 0 || luggage->connections); /* N is not 0 */
     for (size_t i = 0; i < n; i++) {
         if (r < 0) {
             close(descriptors[i]);
