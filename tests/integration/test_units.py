@@ -306,6 +306,15 @@ def test_the_user_manager_has_the_same_pair(units):
             status = os.stat(path)
             assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (uid, 0o600)
             assert as_user(uid, gid, [], lambda path=path, kind=kind: 0 if echoes(connect(kind, path)) else 1) == 0
+
+        def stay():
+            client = connect("stream", f"/run/user/{uid}/uds-echo/stream.sock")
+            if not echoes(client):
+                return 1
+            run("env", f"XDG_RUNTIME_DIR=/run/user/{uid}", "systemctl", "--user", "restart", "uds-echo.service")
+            return 0 if echoes(client) else 2
+
+        assert as_user(uid, gid, [], stay) == 0, "a restart keeps connections there, too"
         assert systemctl("is-active", "uds-echo.service") == "active"
         systemctl("stop", "uds-echo.socket")
         assert not os.listdir(f"/run/user/{uid}/uds-echo")
