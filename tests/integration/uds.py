@@ -243,7 +243,8 @@ class Activated:
 class Daemon:
     """uds-echod with descriptors passed by hand (sd_listen_fds(3)); its log is in .log() after the end."""
 
-    def __init__(self, sockets, *arguments, names=None, environment=None, limit=None, wrap=()):
+    def __init__(self, sockets, *arguments, names=None, environment=None, limit=None, wrap=(),
+                 launcher=()):
         first = 3
         numbers = [getattr(entry, "fileno", lambda entry=entry: entry)() for entry in sockets]
 
@@ -260,8 +261,8 @@ class Daemon:
             variables["LISTEN_FDNAMES"] = ":".join(names)
         self.output = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            # The variable has to hold the pid of the program that is to read it.
-            [*wrap, "sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", ECHOD, *OPTIONS, *arguments], env=variables,
+            # The variable has to hold the pid of the program that is to read it. A launcher executes it in place.
+            [*wrap, "sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", *launcher, ECHOD, *OPTIONS, *arguments], env=variables,
             preexec_fn=place, close_fds=False, stdin=subprocess.DEVNULL, stdout=self.output,
             stderr=self.output)
 

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: MIT
+"""A daemon that serves every role on every type of socket, and two ways to have things fail under it: allocations
+(failing_malloc.c) and system calls (strace(1)).
+"""
+
+import contextlib
+import mmap
+import os
+import re
+import socket
+import struct
+import subprocess
+import time
+from pathlib import Path
+
+from fair_load import VERDICT, WELCOME, Addresses
+from uds import ALL, DGRAM, PATIENCE, SEQPACKET, STREAM, Daemon, connect, echoes, eventually, listening, receive_exactly
+
+BUILD = Path(os.environ.get("UDS_ECHO_BUILD", Path(__file__).parents[2] / "build/test"))
+
+# Every rule asks for something else that has to be found out about a client. The last one admits it.
+POLICY = f"deny unit nowhere.service\ndeny group 4294967294\ndeny label nothing\nallow user {os.geteuid()}\n"
+
+# Of so many bytes a client that reads late leaves the service no choice but to hold back.
+OPTIONS = ("--log-level=debug", "--idle-timeout=1h", "--bytes-max-per-user=512K")
+
+EX_OSERR = 71
+
+# What the log says of losses (src/counters.c).
+CONNECTION_TROUBLES = ("Connections ", "Messages not answered")
+DATAGRAM_TROUBLES = ("Datagrams ", "Messages not answered")
+
+
+class Service:
+    """The daemon with seven sockets, and what it has logged of troubles in the end."""
+
+    def __init__(self, directory, *arguments, **more):
+        policy = directory / "policy"
+        policy.write_text(POLICY)
+        kinds = [(name, kind) for name in ("echo", "auth") for kind in ALL] + [("whoami", STREAM)]
+        sockets = [listening(kind) for _, kind in kinds]
+        for (name, kind), server in zip(kinds, sockets):
+            if (name, kind) == ("auth", DGRAM):
+                server.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)  # as PassCredentials=yes does
+        addresses = {name: {} for name, _ in kinds}
+        for (name, kind), server in zip(kinds, sockets):
+            addresses[name][kind] = server.getsockname()
+        self.at = Addresses(addresses["echo"], addresses["auth"], addresses["whoami"][STREAM])
+        self.daemon = Daemon(sockets, f"--policy={policy}", *OPTIONS, *arguments, names=[name for name, _ in kinds],
+                             **more)
+        for server in sockets:
+            server.close()
+
+    @property
+    def pid(self):
+        return self.daemon.pid
+
+    def has_ended(self):
+        return self.daemon.process.poll() is not None
+
+    def answers(self):
+        """Whether one client is served, whatever becomes of it."""
+        try:
+            with connect(STREAM, self.at.echo[STREAM]) as client:
+                client.settimeout(0.05)
+                return echoes(client)
+        except OSError:
+            return False
+
+    def begins(self):
+        """Waits until it serves; returns whether it does, or has ended before."""
+        assert eventually(lambda: self.has_ended() or self.answers()), "it does neither"
+        return not self.has_ended()
+
+    def rests(self):
+        """Whether there comes a time in which it uses no processor to speak of."""
+        clock = ~self.pid << 3 | 2  # CPU time of a process: MAKE_PROCESS_CPUCLOCK() in Linux
+
+        def is_quiet():
+            before = time.clock_gettime(clock)
+            time.sleep(0.02)
+            return time.clock_gettime(clock) - before < 0.005
+
+        return eventually(is_quiet)
+
+    def ends(self):
+        """Has it stop. Returns its exit status, negative for a signal."""
+        return self.daemon.terminate()
+
+    def troubles(self, kinds):
+        """How many of these it has counted by the end."""
+        return sum(int(count) for count in re.findall(rf"^uds-echod: (?:{'|'.join(kinds)}).*?(\d+) in all\.$",
+                                                      self.daemon.log(), re.M))
+
+
+@contextlib.contextmanager
+def serving(directory, *arguments, **more):
+    service = Service(directory, *arguments, **more)
+    try:
+        yield service
+    finally:
+        service.daemon.end()
+
+
+def serves_fresh_clients(at):
+    """One of every role and type, one message each."""
+    for kind in (STREAM, SEQPACKET, DGRAM):
+        for addresses, greeting in ((at.echo, b""), (at.auth, WELCOME if kind != DGRAM else b"")):
+            with connect(kind, addresses[kind]) as client:
+                client.sendall(b"a fresh one")
+                for expected in filter(None, (greeting, b"a fresh one")):
+                    heard = receive_exactly(client, len(expected)) if kind == STREAM else client.recv(100)
+                    assert heard == expected, f"{heard} on {kind}"
+    with connect(STREAM, at.whoami) as client:
+        assert receive_exactly(client, 1 << 16).endswith(VERDICT)
+    return True
+
+
+class FailingMalloc:
+    """What failing_malloc.c is told, and what it tells."""
+
+    calls, first, last, failed = range(4)
+
+    def __init__(self, directory):
+        library = BUILD / "tests/faults/failing_malloc.so"
+        assert library.exists(), f"{library} is missing (UDS_ECHO_BUILD= is the build folder)"
+        path = directory / "failing-malloc"
+        path.write_bytes(bytes(32))
+        self.launcher = ["env", f"FAILING_MALLOC={path}", f"LD_PRELOAD={library}"]
+        with open(path, "r+b") as file:
+            self.control = mmap.mmap(file.fileno(), 32)
+
+    def get(self, field):
+        return struct.unpack_from("=Q", self.control, 8 * field)[0]
+
+    def set(self, field, value):
+        struct.pack_into("=Q", self.control, 8 * field, value)
+
+    def fail(self, number, count=1):
+        """Has COUNT allocations fail, from the one on that is the NUMBERth from now."""
+        now = self.get(self.calls)
+        self.set(self.last, now + number + count - 1)
+        self.set(self.first, now + number)
+
+    def stop(self):
+        self.set(self.first, 1 << 62)
+
+
+class Tracer:
+    """strace on a daemon that runs, with these options, until the end of the block."""
+
+    def __init__(self, service, output, *options):
+        self.output = output
+        self.process = subprocess.Popen(
+            ["strace", "-f", "-p", str(service.pid), "-o", str(output), *options], stderr=subprocess.PIPE)
+        assert eventually(lambda: self.traces_all(service.pid) or self.process.poll() is not None)
+        assert self.process.poll() is None, self.process.stderr.read().decode()
+
+    @staticmethod
+    def traces_all(pid):
+        return all("TracerPid:\t0\n" not in status.read_text() for status in Path(f"/proc/{pid}/task").glob("*/status"))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()  # which lets the daemon go on without it
+        self.process.communicate(timeout=PATIENCE)
+
+    def injected(self):
+        """How often something failed."""
+        return self.output.read_text(errors="replace").count("(INJECTED)")
