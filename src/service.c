@@ -15,6 +15,7 @@
 #include "decisions.h"
 #include "departure.h"
 #include "descriptors.h"
+#include "events.h"
 #include "handover.h"
 #include "log.h"
 #include "loop.h"
@@ -274,7 +275,8 @@ static int service_listen(struct service *service)
         return r;
     }
     service->departure.workers = service->workers;
-    return watchdog_new(service->event, service->workers, &service->watchdog);
+    r = watchdog_new(service->event, service->workers, &service->watchdog);
+    return r < 0 ? r : events_prepare(service->event);
 }
 
 static void log_end(const struct service *service, const struct counters *counters)
@@ -315,16 +317,20 @@ static int service_serve(struct service *service)
     status_show(&service->status);
     /* Before anybody is served: who was may have the service reloaded, which systemd does not do to
      * one that is not ready. */
-    (void)sd_notify(0, "READY=1");
+    r = sd_notify(0, "READY=1");
+    if (r < 0) {
+        /* Rather than be ended, with connections, because it has waited for that in vain. */
+        log_line(LOG_ERR, "The service manager could not be told of the start: %s.", strerror(-r));
+        return r;
+    }
     r = workers_start(service->workers);
     if (r < 0) {
         log_line(LOG_ERR, "Serving could not begin: %s.", strerror(-r));
         return r;
     }
-    r = sd_event_loop(service->event);
+    r = events_run(service->event);
     if (r < 0) {
-        log_line(LOG_ERR, "The event loop failed: %s.", strerror(-r));
-        return r;
+        return r; /* the log has said why */
     }
     (void)sd_notify(0, "STOPPING=1");
     (void)log_decisions(service);
