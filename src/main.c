@@ -30,17 +30,18 @@ static int check_policy(const char *file)
 }
 
 /*
- * Ends with EX_CONFIG, but under a service manager only after a moment: a client that waits at the
- * socket has the service started again at once, over and over, until what is wrong is mended.
+ * The exit status where ERROR was in the way, but under a service manager only after a moment: a
+ * client that waits at the socket has the service started again at once, over and over, until what
+ * is wrong is mended.
  */
-static int fail_config(void)
+static int fail(int error)
 {
     const struct timespec pause = {.tv_sec = 1};
 
     if (getenv("NOTIFY_SOCKET")) { // NOLINT(concurrency-mt-unsafe): there is one thread
         (void)nanosleep(&pause, NULL);
     }
-    return EX_CONFIG;
+    return is_shortage(error) || error == EINTR ? EX_OSERR : EX_CONFIG;
 }
 
 static int announce_restart(void)
@@ -56,6 +57,7 @@ int main(int argc, char **argv)
     CLEANUP(free_pointer) struct activated *sockets = NULL;
     struct policy *policy = NULL;
     int n;
+    int r;
 
     log_open();
     switch (options_parse(argc, argv, &options)) {
@@ -76,7 +78,7 @@ int main(int argc, char **argv)
     }
     n = activation_collect(options.policy != NULL, &sockets);
     if (n < 0) {
-        return fail_config();
+        return fail(-n);
     }
     if (n == 0) {
         log_line(LOG_ERR, "No sockets were passed: this program is started by systemd "
@@ -84,8 +86,9 @@ int main(int argc, char **argv)
                           "systemd-socket-activate --listen=PATH uds-echod.");
         return EX_USAGE;
     }
-    if (options.policy && policy_load_or_log(options.policy, &policy) < 0) {
-        return fail_config();
+    r = options.policy ? policy_load_or_log(options.policy, &policy) : 0;
+    if (r < 0) {
+        return fail(-r);
     }
     return service_run(&options, sockets, (size_t)n, policy) < 0 ? EX_OSERR : EX_OK;
 }

@@ -25,12 +25,6 @@
 #define SCM_SECURITY 0x03
 #endif
 
-/* Whether ERROR says that something was missing here, and nothing of the peer. */
-static bool is_shortage(int error)
-{
-    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
-}
-
 static void set_credentials(struct peer *peer, const struct ucred *credentials)
 {
     struct identity *identity = &peer->identity;
@@ -77,12 +71,14 @@ static void set_label(struct peer *peer, size_t length)
     peer->identity.label = length > 0 ? peer->label : NULL;
 }
 
-/* Whether the process is still there: its pidfd becomes readable when it ends (pidfd_open(2)). */
-static bool is_there(int pidfd)
+/* Whether the process is still there: its pidfd becomes readable when it ends (pidfd_open(2)).
+ * Returns 1, 0 or a negative errno. */
+static int is_there(int pidfd)
 {
     struct pollfd process = {.fd = pidfd, .events = POLLIN};
+    int n = poll(&process, 1, 0);
 
-    return poll(&process, 1, 0) == 0;
+    return n < 0 ? -errno : n == 0;
 }
 
 static int read_unit(struct peer *peer)
@@ -135,6 +131,7 @@ static int read_groups(struct peer *peer)
  */
 static int read_process(struct peer *peer, int pidfd, unsigned needs)
 {
+    int there;
     int r = 0;
 
     if (peer->pid == 0) {
@@ -146,7 +143,11 @@ static int read_process(struct peer *peer, int pidfd, unsigned needs)
     if (r >= 0 && needs & POLICY_NEEDS_UNIT) {
         r = read_unit(peer);
     }
-    peer->pid_holds = is_there(pidfd);
+    there = is_there(pidfd);
+    if (there < 0) {
+        return there;
+    }
+    peer->pid_holds = there > 0;
     if (!peer->pid_holds) {
         peer->identity.unit = NULL;
         if (needs & POLICY_NEEDS_GROUPS) {
@@ -157,22 +158,26 @@ static int read_process(struct peer *peer, int pidfd, unsigned needs)
     return r;
 }
 
-static void get_peer_groups(struct peer *peer, int fd)
+static int get_peer_groups(struct peer *peer, int fd)
 {
     socklen_t size = sizeof(peer->groups);
 
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, peer->groups, &size) == 0) {
-        set_groups(peer, size / sizeof(gid_t));
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, peer->groups, &size) < 0) {
+        return is_shortage(errno) ? -errno : 0;
     }
+    set_groups(peer, size / sizeof(gid_t));
+    return 0;
 }
 
-static void get_peer_label(struct peer *peer, int fd)
+static int get_peer_label(struct peer *peer, int fd)
 {
     socklen_t size = sizeof(peer->label) - 1;
 
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERSEC, peer->label, &size) == 0) {
-        set_label(peer, size);
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERSEC, peer->label, &size) < 0) {
+        return is_shortage(errno) ? -errno : 0;
     }
+    set_label(peer, size);
+    return 0;
 }
 
 int peer_of_connection(struct peer *peer, int fd, unsigned needs)
@@ -180,19 +185,20 @@ int peer_of_connection(struct peer *peer, int fd, unsigned needs)
     CLEANUP(fd_close) int pidfd = -1;
     struct ucred credentials;
     socklen_t size = sizeof(credentials);
+    int r = 0;
 
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0) {
         return -errno;
     }
     set_credentials(peer, &credentials);
     if (needs & POLICY_NEEDS_GROUPS) {
-        get_peer_groups(peer, fd);
+        r = get_peer_groups(peer, fd);
     }
-    if (needs & POLICY_NEEDS_LABEL) {
-        get_peer_label(peer, fd);
+    if (r >= 0 && needs & POLICY_NEEDS_LABEL) {
+        r = get_peer_label(peer, fd);
     }
-    if (!(needs & POLICY_NEEDS_UNIT)) {
-        return 0;
+    if (r < 0 || !(needs & POLICY_NEEDS_UNIT)) {
+        return r;
     }
     size = sizeof(pidfd);
     if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) < 0) {

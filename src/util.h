@@ -2,10 +2,12 @@
 #pragma once
 
 /*
- * The few helpers that every file needs: ownership that the compiler ends, and the way from a
- * member back to the object around it.
+ * The few helpers that every file needs: ownership that the compiler ends, the way from a member
+ * back to the object around it, and what an error is about.
  */
 
+#include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -31,4 +33,10 @@ static inline void fd_close(int *fd)
 static inline void free_pointer(void *pointer)
 {
     free(*(void **)pointer);
+}
+
+/* Whether ERROR says that something was missing here, and nothing of what was asked for. */
+static inline bool is_shortage(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
 }
