@@ -93,6 +93,9 @@ static int echo_bulk(struct loop *loop, struct connection *connection)
     ssize_t n = transfer_splice(connection->watch.fd, loop->pipe, STREAM_READ_MAX, buffer, &sent);
 
     connection->is_bulky = n >= SPLICE_MIN;
+    if (n == -EIO) {
+        loop_renew_pipe(loop);
+    }
     if (n < 0) {
         return n == -EINTR || n == -EINVAL ? -EAGAIN : (int)n;
     }
@@ -149,7 +152,7 @@ int echo_once(struct loop *loop, struct connection *connection, uint32_t events)
     if (account_is_short(connection->account)) {
         return echo_sparingly(loop, connection, events);
     }
-    if (connection->is_bulky) {
+    if (connection->is_bulky && loop->pipe[0] >= 0) {
         return echo_bulk(loop, connection);
     }
     received = receive(loop, connection, events, 0);

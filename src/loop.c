@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "loop.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -20,6 +19,7 @@ enum {
     LOOKS_PER_ROUND = 8, /* at the hot socket, between two looks at all of them */
     BYTES_PER_ROUND = 16 * 1024,
     PREEMPTED_NSEC = 100 * 1000, /* a round takes some microseconds */
+    REFUSED_NSEC = 10 * 1000 * 1000,
 };
 
 /*
@@ -51,6 +51,23 @@ static size_t message_max(const struct loop *loop)
     return loop->send_buffer_max > AT_LEAST ? loop->send_buffer_max : AT_LEAST;
 }
 
+static int open_pipe(struct loop *loop)
+{
+    return pipe2(loop->pipe, O_CLOEXEC | O_NONBLOCK);
+}
+
+static void close_pipe(struct loop *loop)
+{
+    fd_close(&loop->pipe[0]);
+    fd_close(&loop->pipe[1]);
+}
+
+void loop_renew_pipe(struct loop *loop)
+{
+    close_pipe(loop);
+    (void)open_pipe(loop);
+}
+
 int loop_init(struct loop *loop, struct common *common, size_t index,
               struct busy_poll_option busy_poll)
 {
@@ -74,7 +91,7 @@ int loop_init(struct loop *loop, struct common *common, size_t index,
     }
     /* A huge page for each slot would be resident for every small message. */
     (void)madvise(loop->slots, LOOP_SLOTS * loop->slot_size, MADV_NOHUGEPAGE);
-    if (pipe2(loop->pipe, O_CLOEXEC | O_NONBLOCK) < 0) {
+    if (open_pipe(loop) < 0) {
         return -errno;
     }
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -84,8 +101,7 @@ int loop_init(struct loop *loop, struct common *common, size_t index,
 void loop_deinit(struct loop *loop)
 {
     fd_close(&loop->epoll_fd);
-    fd_close(&loop->pipe[0]);
-    fd_close(&loop->pipe[1]);
+    close_pipe(loop);
     if (loop->slots) {
         munmap(loop->slots, LOOP_SLOTS * loop->slot_size);
         loop->slots = NULL;
@@ -251,6 +267,17 @@ static int look_for_events(struct loop *loop, struct epoll_event *events, uint64
     }
 }
 
+/* A wait failed: by a signal, or because the kernel or a sandbox would not have it now, which must
+ * not make a loop of many turns a second. */
+static void wait_was_refused(void)
+{
+    const struct timespec pause = {.tv_nsec = REFUSED_NSEC};
+
+    if (errno != EINTR) {
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
 int loop_turn(struct loop *loop, uint64_t timeout_usec)
 {
     struct epoll_event events[EVENTS_PER_TURN];
@@ -271,7 +298,7 @@ int loop_turn(struct loop *loop, uint64_t timeout_usec)
     }
     n = sleep_for_events(loop, events, timeout_usec);
     if (n < 0) {
-        assert(errno == EINTR);
+        wait_was_refused();
         return 1; /* by no means the end of a quiet time */
     }
     if (begun > 0) {

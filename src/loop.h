@@ -48,7 +48,7 @@ struct loop {
     size_t slot_size;
     size_t send_buffer_max; /* the largest SO_SNDBUF to be had here, as the kernel counts it */
     bool slots_grown;       /* a message was larger than LOOP_SLOT_KEPT */
-    int pipe[2];            /* for transfer_splice(); empty between two messages */
+    int pipe[2];            /* for transfer_splice(); empty between two messages, or -1 */
 
     struct busy_poll busy_poll;
     bool quiet;        /* the last turn had little to do: looking again may pay */
@@ -104,6 +104,9 @@ int loop_turn(struct loop *loop, uint64_t timeout_usec);
 
 /* CLOCK_MONOTONIC in nanoseconds. */
 uint64_t loop_now_nsec(void);
+
+/* Replaces the pipe, which holds what is nobody else's to see. There may be none afterwards. */
+void loop_renew_pipe(struct loop *loop);
 
 /* Closes a descriptor of a client; accepting may go on if it paused for want of one. */
 void loop_close(struct loop *loop, int fd);

@@ -67,9 +67,12 @@ ssize_t transfer_splice(int fd, const int pipe[static 2], size_t size, char *buf
         *sent = -errno;
     }
     rest = (size_t)(n - (*sent > 0 ? *sent : 0));
-    /* What is in a pipe is read without waiting, and a signal cannot come between. */
+    /* What is in a pipe is read without waiting. */
     for (size_t done = 0; done < rest;) {
         ssize_t got = read(pipe[0], buffer + done, rest - done);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
         if (got <= 0) {
             return -EIO;
         }

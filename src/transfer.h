@@ -27,8 +27,9 @@ int transfer_mark(int fd);
 /*
  * Moves up to SIZE bytes from the stream FD through PIPE, which is empty, back to FD, without
  * copying them. Returns how many were received; -ENODATA for the end; or another negative errno,
- * of which -EINVAL says that this socket cannot be spliced, and nothing was received. *SENT is how
- * many of these are gone, or a negative errno. What was received and is not gone is then at the
- * beginning of BUFFER, which has room for SIZE bytes, and the pipe is empty again.
+ * of which -EINVAL says that this socket cannot be spliced, and nothing was received, and -EIO that
+ * the pipe could not be emptied and is of no more use. *SENT is how many of these are gone, or a
+ * negative errno. What was received and is not gone is then at the beginning of BUFFER, which has
+ * room for SIZE bytes, and the pipe is empty again.
  */
 ssize_t transfer_splice(int fd, const int pipe[static 2], size_t size, char *buffer, ssize_t *sent);
