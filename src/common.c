@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "common.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -43,8 +44,9 @@ void event_raise(int fd)
 {
     const uint64_t one = 1;
 
-    /* An eventfd takes it, or is readable already. */
-    (void)!write(fd, &one, sizeof(one));
+    /* An eventfd takes it, or is readable already; but for who is interrupted it is neither. */
+    while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR) {
+    }
 }
 
 /* In the place of the first parcel. */
