@@ -134,8 +134,11 @@ int farewell_begin(struct loop *loop, const struct visitor *visitor, const char 
     quota_leave(visitor->account);
     if (sent < 0 && sent != -EAGAIN) {
         loop_close(loop, fd);
-        /* Who has left need not be told. */
-        return sent == -EPIPE || sent == -ECONNRESET ? 0 : (int)sent;
+        if (sent != -EPIPE && sent != -ECONNRESET) {
+            return (int)sent;
+        }
+        counter_add(&loop->counters, COUNTER_ABANDONED, 1);
+        return 0;
     }
     farewell = calloc(1, sizeof(*farewell));
     if (!farewell || keep_rest(farewell, text + done, length - done) < 0) {
