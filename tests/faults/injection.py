@@ -11,10 +11,11 @@ import socket
 import struct
 import subprocess
 import time
+from collections import Counter
 from pathlib import Path
 
-from fair_load import VERDICT, WELCOME, Addresses
-from uds import ALL, DGRAM, PATIENCE, SEQPACKET, STREAM, Daemon, connect, echoes, eventually, listening, receive_exactly
+from fair_load import WELCOME, Addresses
+from uds import ALL, DGRAM, PATIENCE, SEQPACKET, STREAM, Daemon, connect, eventually, listening, receive_exactly
 
 BUILD = Path(os.environ.get("UDS_ECHO_BUILD", Path(__file__).parents[2] / "build/test"))
 
@@ -22,7 +23,7 @@ BUILD = Path(os.environ.get("UDS_ECHO_BUILD", Path(__file__).parents[2] / "build
 POLICY = f"deny unit nowhere.service\ndeny group 4294967294\ndeny label nothing\nallow user {os.geteuid()}\n"
 
 # Of so many bytes a client that reads late leaves the service no choice but to hold back.
-OPTIONS = ("--log-level=debug", "--idle-timeout=1h", "--bytes-max-per-user=512K")
+OPTIONS = ("--log-level=debug", "--idle-timeout=1h", "--bytes-max-per-user=384K")
 
 EX_OSERR = 71
 
@@ -34,7 +35,8 @@ DATAGRAM_TROUBLES = ("Datagrams ", "Messages not answered")
 class Service:
     """The daemon with seven sockets, and what it has logged of troubles in the end."""
 
-    def __init__(self, directory, *arguments, **more):
+    def __init__(self, directory, workers, *arguments, **more):
+        self.workers = workers
         policy = directory / "policy"
         policy.write_text(POLICY)
         kinds = [(name, kind) for name in ("echo", "auth") for kind in ALL] + [("whoami", STREAM)]
@@ -46,8 +48,8 @@ class Service:
         for (name, kind), server in zip(kinds, sockets):
             addresses[name][kind] = server.getsockname()
         self.at = Addresses(addresses["echo"], addresses["auth"], addresses["whoami"][STREAM])
-        self.daemon = Daemon(sockets, f"--policy={policy}", *OPTIONS, *arguments, names=[name for name, _ in kinds],
-                             **more)
+        self.daemon = Daemon(sockets, f"--policy={policy}", f"--workers={workers}", *OPTIONS, *arguments,
+                             names=[name for name, _ in kinds], **more)
         for server in sockets:
             server.close()
 
@@ -58,19 +60,21 @@ class Service:
     def has_ended(self):
         return self.daemon.process.poll() is not None
 
-    def answers(self):
-        """Whether one client is served, whatever becomes of it."""
+    def has_all_threads(self):
         try:
-            with connect(STREAM, self.at.echo[STREAM]) as client:
-                client.settimeout(0.05)
-                return echoes(client)
-        except OSError:
+            return len(os.listdir(f"/proc/{self.pid}/task")) == 1 + self.workers
+        except FileNotFoundError:
             return False
 
-    def begins(self):
+    def starts(self):
         """Waits until it serves; returns whether it does, or has ended before."""
-        assert eventually(lambda: self.has_ended() or self.answers()), "it does neither"
+        assert eventually(lambda: self.has_ended() or self.has_all_threads()), "it does neither"
         return not self.has_ended()
+
+    def serves(self):
+        """Waits until it serves without a fault, and learns what whoami tells when there is none."""
+        assert self.starts()
+        self.at.told = whoami(self.at)
 
     def rests(self):
         """Whether there comes a time in which it uses no processor to speak of."""
@@ -87,6 +91,12 @@ class Service:
         """Has it stop. Returns its exit status, negative for a signal."""
         return self.daemon.terminate()
 
+    def tell(self):
+        """What may explain a failure: its exit status, and its log but for what is usual."""
+        usual = re.compile("uds-echod: (Echoing|Telling|Serving|Admitted|Told)|strace:")
+        lines = (line for line in self.daemon.log().splitlines() if not usual.match(line))
+        return f"status {self.daemon.process.poll()}, log: {' '.join(lines)}"
+
     def troubles(self, kinds):
         """How many of these it has counted by the end."""
         return sum(int(count) for count in re.findall(rf"^uds-echod: (?:{'|'.join(kinds)}).*?(\d+) in all\.$",
@@ -94,12 +104,21 @@ class Service:
 
 
 @contextlib.contextmanager
-def serving(directory, *arguments, **more):
-    service = Service(directory, *arguments, **more)
+def serving(directory, workers, *arguments, **more):
+    service = Service(directory, workers, *arguments, **more)
     try:
         yield service
+    except (AssertionError, OSError) as error:
+        raise AssertionError(f"{error}; {service.tell()}") from error
     finally:
         service.daemon.end()
+
+
+def whoami(at):
+    with connect(STREAM, at.whoami) as client:
+        told = receive_exactly(client, 1 << 16)
+    assert told.endswith(b"VERDICT=allow\n")
+    return told
 
 
 def serves_fresh_clients(at):
@@ -111,8 +130,7 @@ def serves_fresh_clients(at):
                 for expected in filter(None, (greeting, b"a fresh one")):
                     heard = receive_exactly(client, len(expected)) if kind == STREAM else client.recv(100)
                     assert heard == expected, f"{heard} on {kind}"
-    with connect(STREAM, at.whoami) as client:
-        assert receive_exactly(client, 1 << 16).endswith(VERDICT)
+    assert whoami(at) == at.told or not at.told
     return True
 
 
@@ -146,27 +164,45 @@ class FailingMalloc:
         self.set(self.first, 1 << 62)
 
 
+def traced(output, *options):
+    """A launcher that has the first thread traced from the beginning."""
+    return ["strace", "-D", "-q", "-o", str(output), *options]
+
+
+def count_injected(output):
+    return output.read_text(errors="replace").count("(INJECTED)")
+
+
+def is_traced(task):
+    return "TracerPid:\t0\n" not in (task / "status").read_text()
+
+
 class Tracer:
     """strace on a daemon that runs, with these options, until the end of the block."""
 
-    def __init__(self, service, output, *options):
+    def __init__(self, service, output, *options, first_thread_alone=False):
         self.output = output
         self.process = subprocess.Popen(
-            ["strace", "-f", "-p", str(service.pid), "-o", str(output), *options], stderr=subprocess.PIPE)
-        assert eventually(lambda: self.traces_all(service.pid) or self.process.poll() is not None)
+            ["strace", *([] if first_thread_alone else ["-f"]), "-p", str(service.pid), "-o", str(output), *options],
+            stderr=subprocess.PIPE)
+        tasks = Path(f"/proc/{service.pid}/task")
+        tasks = [tasks / str(service.pid)] if first_thread_alone else list(tasks.iterdir())
+        assert eventually(lambda: self.process.poll() is not None or all(map(is_traced, tasks)))
         assert self.process.poll() is None, self.process.stderr.read().decode()
-
-    @staticmethod
-    def traces_all(pid):
-        return all("TracerPid:\t0\n" not in status.read_text() for status in Path(f"/proc/{pid}/task").glob("*/status"))
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
+        if self.process.poll() is not None:
+            return
         self.process.terminate()  # which lets the daemon go on without it
         self.process.communicate(timeout=PATIENCE)
 
-    def injected(self):
-        """How often something failed."""
-        return self.output.read_text(errors="replace").count("(INJECTED)")
+    def calls(self):
+        """How often each call was made, by the one thread that made it most often."""
+        made = Counter(re.findall(r"^(\d+) +(\w+)\(", self.output.read_text(errors="replace"), re.M))
+        most = Counter()
+        for (_, call), count in made.items():
+            most[call] = max(most[call], count)
+        return most

@@ -6,12 +6,15 @@ got must be right; what they lost must be in its log; and afterwards it serves a
 """
 
 import os
+import re
+from collections import Counter
 
 import fair_load
 import pytest
 import rude_load
 from fair_load import DGRAM
-from injection import (CONNECTION_TROUBLES, DATAGRAM_TROUBLES, EX_OSERR, FailingMalloc, serves_fresh_clients, serving)
+from injection import (CONNECTION_TROUBLES, DATAGRAM_TROUBLES, EX_OSERR, FailingMalloc, Tracer, count_injected,
+                       serves_fresh_clients, serving, traced)
 
 pytestmark = pytest.mark.plain
 
@@ -31,65 +34,65 @@ class Trials:
     def __init__(self):
         self.failures = []
         self.count = 0
+        self.faults = 0
 
-    def try_out(self, name, trial, *arguments):
+    def try_out(self, name, trial, *arguments, **more):
+        """Trial returns how often something failed as it should."""
         self.count += 1
         try:
-            trial(*arguments)
-        except (AssertionError, OSError) as error:
+            self.faults += trial(*arguments, **more)
+        except AssertionError as error:
             self.failures.append(f"{name}: {error}")
 
     def conclude(self):
-        assert self.count > 0
+        assert self.faults > 0 or self.failures, "nothing failed"
         assert not self.failures, f"{len(self.failures)} of {self.count}:\n" + "\n".join(self.failures)
 
 
 def withstood(service, lost=None):
     """Nothing fails any more: the service is as good as new, and says what it has cost."""
-    assert not service.has_ended(), f"ended: {service.daemon.log()}"
+    assert not service.has_ended(), "it has ended"
     assert serves_fresh_clients(service.at)
     assert service.rests(), "it spins"
-    status = service.ends()
-    log = service.daemon.log()
-    assert status == 0, f"status {status}: {log}"
+    assert service.ends() == 0
     if lost:
-        assert service.troubles(CONNECTION_TROUBLES) >= lost["connections"], f"{lost} is not in {log}"
-        assert service.troubles(DATAGRAM_TROUBLES) >= lost[DGRAM], f"{lost} is not in {log}"
+        assert service.troubles(CONNECTION_TROUBLES) >= lost["connections"], f"{lost} is not in the log"
+        assert service.troubles(DATAGRAM_TROUBLES) >= lost[DGRAM], f"{lost} is not in the log"
 
 
 def refused_to_start(service):
     """It has ended by itself, and said why in one line."""
-    log = service.daemon.log().splitlines()
-    assert service.daemon.wait() == EX_OSERR, (service.daemon.wait(), log)
-    assert len(log) == 1, log
+    assert service.daemon.wait() == EX_OSERR
+    assert len(service.daemon.log().splitlines()) == 1
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_without_a_fault_nothing_is_lost_and_nothing_is_counted(tmp_path, workers):
-    with serving(tmp_path, f"--workers={workers}") as service:
-        assert service.begins()
+    with serving(tmp_path, workers) as service:
+        service.serves()
         assert not fair_load.run(service.at, tmp_path)
         withstood(service)
-        assert service.troubles(["[A-Z][a-z]+ "]) == 0, service.daemon.log()
+        assert service.troubles(["[A-Z][a-z]+ "]) == 0
 
 
 def start_with_failing_allocations(directory, first, count):
     malloc = FailingMalloc(directory)
     malloc.fail(first, count)
-    with serving(directory, "--workers=2", "--log-level=err", launcher=malloc.launcher) as service:
-        if service.begins():
+    with serving(directory, 2, "--log-level=err", launcher=malloc.launcher) as service:
+        if service.starts():
             malloc.stop()
             withstood(service)
         else:
             refused_to_start(service)
+    return malloc.get(malloc.failed)
 
 
 def count_allocations(directory, workers, load):
     """Of a start, and then of the load."""
     malloc = FailingMalloc(directory)
     malloc.stop()
-    with serving(directory, f"--workers={workers}", launcher=malloc.launcher) as service:
-        assert service.begins()
+    with serving(directory, workers, launcher=malloc.launcher) as service:
+        service.serves()
         start = malloc.get(malloc.calls)
         load.run(service.at, directory)
         return start, malloc.get(malloc.calls) - start
@@ -107,12 +110,13 @@ def test_an_allocation_that_fails_at_the_start_is_survived_or_said(tmp_path, cou
 def serve_with_failing_allocations(directory, workers, load, first, count):
     malloc = FailingMalloc(directory)
     malloc.stop()
-    with serving(directory, f"--workers={workers}", launcher=malloc.launcher) as service:
-        assert service.begins()
+    with serving(directory, workers, launcher=malloc.launcher) as service:
+        service.serves()
         malloc.fail(first, count)
         lost = load.run(service.at, directory)
         malloc.stop()
         withstood(service, lost)
+    return malloc.get(malloc.failed)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -121,7 +125,149 @@ def serve_with_failing_allocations(directory, workers, load, first, count):
 def test_an_allocation_that_fails_costs_one_client_at_most_and_is_counted(tmp_path, load, count, workers):
     _, allocations = count_allocations(tmp_path, workers, load)
     trials = Trials()
-    for number in spread(allocations, 25):
+    for number in spread(allocations, 12):
         trials.try_out(f"allocation {number} of {allocations}", serve_with_failing_allocations, tmp_path, workers, load,
                        number, count)
     trials.conclude()
+
+
+# What the calls that a daemon makes while it serves can fail with, or could, if the kernel were another one.
+SHORTAGE = ["ENOMEM", "ENOBUFS"]
+WHILE_SERVING = {
+    "accept4": ["EINTR", "EAGAIN", "ECONNABORTED", "EMFILE", "ENFILE", *SHORTAGE],
+    "epoll_ctl": ["ENOMEM", "ENOSPC"],
+    "epoll_pwait2": ["EINTR", "ENOSYS", "EPERM", "ENOMEM"],
+    "epoll_wait": ["EINTR", "ENOMEM"],
+    "getsockopt": ["EMFILE", *SHORTAGE],
+    "ioctl": ["ENOMEM"],
+    "madvise": ["EAGAIN", "ENOMEM"],
+    "mmap": ["ENOMEM"],
+    "newfstatat": ["ENOMEM"],
+    "openat": ["EINTR", "EMFILE", "ENFILE", "ENOMEM"],
+    "poll": ["EINTR", "ENOMEM"],
+    "read": ["EINTR", "EAGAIN", "ENOMEM"],
+    "recvfrom": ["EINTR", "EAGAIN", "ECONNRESET", *SHORTAGE],
+    "recvmmsg": ["EINTR", "EAGAIN", *SHORTAGE],
+    "recvmsg": ["EINTR", "EAGAIN", "ECONNRESET", *SHORTAGE],
+    "sendmmsg": ["EINTR", "EAGAIN", "ECONNRESET", "EPIPE", *SHORTAGE],
+    "sendto": ["EINTR", "EAGAIN", "ECONNRESET", "EPIPE", *SHORTAGE],
+    "setsockopt": SHORTAGE,
+    "shutdown": SHORTAGE,
+    "splice": ["EINTR", "EAGAIN", "EINVAL", "ECONNRESET", "EPIPE", *SHORTAGE],
+    "timerfd_settime": ["ENOMEM"],
+    "write": ["EINTR"],
+}
+# And while it starts.
+NO_DESCRIPTOR = ["EMFILE", "ENFILE", "ENOMEM"]
+AT_THE_START = {
+    "clone3": ["EAGAIN", "ENOMEM"],
+    "epoll_create1": NO_DESCRIPTOR,
+    "epoll_ctl": ["ENOMEM", "ENOSPC"],
+    "eventfd2": NO_DESCRIPTOR,
+    "fcntl": ["ENOMEM"],
+    "getsockname": SHORTAGE,
+    "getsockopt": SHORTAGE,
+    "madvise": ["ENOMEM"],
+    "mmap": ["ENOMEM"],
+    "mprotect": ["ENOMEM"],
+    "newfstatat": ["ENOMEM"],
+    "openat": ["EINTR", *NO_DESCRIPTOR],
+    "pipe2": NO_DESCRIPTOR,
+    "prlimit64": ["EPERM"],
+    "read": ["EINTR", "ENOMEM"],
+    "setsockopt": ["EPERM", *SHORTAGE],
+    "signalfd4": NO_DESCRIPTOR,
+    "socket": [*NO_DESCRIPTOR, "ENOBUFS"],
+    "socketpair": [*NO_DESCRIPTOR, "ENOBUFS"],
+    "timerfd_create": NO_DESCRIPTOR,
+    "timerfd_settime": ["ENOMEM"],
+}
+
+
+def serve_with_failing_calls(directory, load, fault, **more):
+    call = fault[:fault.index(":")]
+    with serving(directory, 2) as service:
+        service.serves()
+        with Tracer(service, directory / "trace", f"--trace={call}", f"--inject={fault}", **more):
+            lost = load.run(service.at, directory)
+        withstood(service, lost)
+    return count_injected(directory / "trace")
+
+
+@pytest.fixture(scope="module")
+def calls_while_serving(tmp_path_factory):
+    """How often each is made."""
+    directory = tmp_path_factory.mktemp("census")
+    with serving(directory, 2) as service:
+        service.serves()
+        with Tracer(service, directory / "trace") as tracer:
+            fair_load.run(service.at, directory)
+        return tracer.calls()
+
+
+def try_out_faults(call, errors, count, trial, *arguments, **more):
+    """By turns one call alone, and some in a row."""
+    assert count, "is it made no more? Then something else is"
+    trials = Trials()
+    for i, error in enumerate(errors):
+        for j, number in enumerate(spread(count, 2)):
+            last = f"..{number + 9}" if (i + j) % 2 else ""
+            fault = f"{call}:error={error}:when={number}{last}"
+            trials.try_out(fault, trial, *arguments, fault, **more)
+    trials.conclude()
+
+
+@pytest.mark.parametrize("call", WHILE_SERVING)
+def test_a_call_that_fails_costs_at_most_whom_it_was_for_and_is_counted(tmp_path, calls_while_serving, call):
+    try_out_faults(call, WHILE_SERVING[call], calls_while_serving[call], serve_with_failing_calls, tmp_path, fair_load)
+
+
+@pytest.mark.parametrize("call", ["accept4", "epoll_ctl", "recvfrom", "sendto", "splice"])
+def test_a_call_that_fails_among_rude_clients_is_survived(tmp_path, calls_while_serving, call):
+    try_out_faults(call, WHILE_SERVING[call], calls_while_serving[call] // 4, serve_with_failing_calls, tmp_path,
+                   rude_load)
+
+
+def test_a_log_that_cannot_be_written_costs_nobody_anything(tmp_path):
+    try_out_faults("write", ["EAGAIN", "EINTR", "EPIPE", "ENOSPC", "ENOMEM"], 20, serve_with_failing_calls, tmp_path,
+                   fair_load, first_thread_alone=True)
+
+
+@pytest.fixture(scope="module")
+def calls_at_the_start(tmp_path_factory):
+    """How often each is made by then, before and after the dynamic linker, and the options, are through."""
+    directory = tmp_path_factory.mktemp("census")
+    with serving(directory, 2, launcher=traced(directory / "trace")) as service:
+        assert service.starts()
+        names = re.findall(r"^(\w+)\((.*)", (directory / "trace").read_text(), re.M)
+    first = names.index(("fcntl", next(arguments for name, arguments in names if name == "fcntl")))
+    return Counter(name for name, _ in names[:first]), Counter(name for name, _ in names)
+
+
+def start_with_failing_calls(directory, fault):
+    call = fault[:fault.index(":")]
+    launcher = traced(directory / "trace", f"--trace={call}", f"--inject={fault}")
+    with serving(directory, 2, "--log-level=err", launcher=launcher) as service:
+        if service.starts():
+            withstood(service)
+        else:
+            refused_to_start(service)
+    return count_injected(directory / "trace")
+
+
+@pytest.mark.parametrize("call", AT_THE_START)
+def test_a_call_that_fails_at_the_start_is_survived_or_said(tmp_path, calls_at_the_start, call):
+    before, all_in_all = calls_at_the_start
+    assert all_in_all[call] > before[call], "is it made no more? Then something else is"
+    trials = Trials()
+    for error in AT_THE_START[call]:
+        for number in spread(all_in_all[call] - before[call], 4):
+            fault = f"{call}:error={error}:when={before[call] + number}"
+            trials.try_out(fault, start_with_failing_calls, tmp_path, fault)
+    trials.conclude()
+
+
+def test_a_manager_that_cannot_be_told_is_said(tmp_path):
+    with serving(tmp_path, 2, "--log-level=err", environment={"NOTIFY_SOCKET": "@uds-echo-nobody"}) as service:
+        assert not service.starts()
+        refused_to_start(service)
