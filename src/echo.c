@@ -107,18 +107,32 @@ static int echo_bulk(struct loop *loop, struct connection *connection)
     return sent == n ? 0 : connection_owe(loop, connection, buffer, (size_t)(n - sent));
 }
 
+/* recv(2) of what is there: to fail as if it were not would have it sent once more. */
+static ssize_t receive_surely(int fd, void *buffer, size_t size, int flags)
+{
+    ssize_t n;
+
+    do {
+        n = recv(fd, buffer, size, MSG_DONTWAIT | flags);
+    } while (n < 0 && errno == EINTR);
+    return n >= 0 ? n : errno == EAGAIN ? -EIO : -errno;
+}
+
 /* Takes off LENGTH bytes of a stream, which are there, or one message. Returns 0 or a negative
  * errno. */
 static int take_off(struct loop *loop, const struct connection *connection, size_t length)
 {
+    int fd = connection->watch.fd;
+
     if (!connection->is_stream) {
-        return recv(connection->watch.fd, NULL, 0, MSG_DONTWAIT | MSG_TRUNC) < 0 ? -errno : 0;
+        ssize_t n = receive_surely(fd, NULL, 0, MSG_TRUNC);
+        return n < 0 ? (int)n : 0;
     }
     /* One receive ends where a descriptor or an urgent byte was sent (unix(7)). */
     while (length > 0) {
-        ssize_t n = recv(connection->watch.fd, loop_slot(loop, 0), length, MSG_DONTWAIT);
+        ssize_t n = receive_surely(fd, loop_slot(loop, 0), length, 0);
         if (n <= 0) {
-            return n < 0 ? -errno : -EIO;
+            return n < 0 ? (int)n : -EIO;
         }
         length -= (size_t)n;
     }

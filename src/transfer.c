@@ -6,6 +6,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* What a call that sends has failed with. Who was interrupted tries again when there is room. */
+static int send_error(void)
+{
+    return errno == EINTR ? -EAGAIN : -errno;
+}
+
 ssize_t transfer_send(int fd, const char *data, size_t length)
 {
     ssize_t n = send(fd, data, length, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -17,7 +23,7 @@ ssize_t transfer_send(int fd, const char *data, size_t length)
         (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
         n = send(fd, data, length, MSG_DONTWAIT | MSG_NOSIGNAL);
     }
-    return n < 0 ? -errno : n;
+    return n < 0 ? send_error() : n;
 }
 
 /*
@@ -64,7 +70,7 @@ ssize_t transfer_splice(int fd, const int pipe[static 2], size_t size, char *buf
     }
     *sent = splice(pipe[0], NULL, fd, NULL, (size_t)n, SPLICE_F_NONBLOCK);
     if (*sent < 0) {
-        *sent = -errno;
+        *sent = send_error();
     }
     rest = (size_t)(n - (*sent > 0 ? *sent : 0));
     /* What is in a pipe is read without waiting. */
