@@ -122,3 +122,24 @@ in_machine() {
     trap - INT TERM HUP
     return $status
 }
+
+# drop_in STAGE NAME LINE…: for all our services. In a LINE, @COMMAND@ is what the unit starts.
+drop_in() {
+    local stage=$1 name=$2 unit directory command
+    shift 2
+    for unit in system/uds-{echo,echo@,auth,whoami}.service user/uds-echo.service; do
+        directory=$stage/etc/systemd/$unit.d
+        mkdir -p "$directory"
+        command=$(find "$stage" -path "*/systemd/$unit" -exec sed -n 's/^ExecStart=//p' {} +)
+        { echo '[Service]' && printf '%s\n' "${@//@COMMAND@/$command}"; } >"$directory/$name.conf"
+    done
+}
+
+# run_pytest BUILD-DIR SCALE PYTEST-ARGUMENT…: SCALE is how much the laboratory (tests/faults) does.
+run_pytest() {
+    local dir=$1 scale=$2
+    shift 2
+    UDS_ECHO_BUILD=$dir UDS_ECHO_SWARM=$dir/tests/faults/swarm UDS_ECHO_FAULTS_SCALE=$scale \
+        PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$TOP/tests/integration \
+        "$PYTHON" -m pytest --quiet -rs -p no:cacheprovider "$@"
+}
