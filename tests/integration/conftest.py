@@ -1,62 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Where the tests run, and the services that they talk to.
-
-Under a real systemd (tools/machine) the sockets are those of the installed units. Elsewhere
-systemd-socket-activate stands in, and tests marked "systemd" are skipped with the reason, or fail where
-CI is set: a test that could not run is no success there.
-"""
-
-import os
+"""What pytest finds by itself: the common parts are in fixtures.py."""
 
 import pytest
 
 # What they assert is to be shown, too.
-pytest.register_assert_rewrite("benchmark", "doctor", "doors", "people", "uds")
+pytest.register_assert_rewrite("benchmark", "doctor", "doors", "fixtures", "people", "uds")
 
-from uds import Activated, Daemon, Units, under_systemd  # noqa: E402
-
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "systemd: needs the units under a real systemd")
-    config.addinivalue_line("markers", "plain: says something only of a build without sanitizers")
-
-
-def pytest_runtest_setup(item):
-    if item.get_closest_marker("systemd") and not under_systemd():
-        reason = "no systemd can be booted here: " + os.environ.get("UDS_ECHO_NO_MACHINE", "tests run outside one")
-        if os.environ.get("CI"):
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
-
-
-@pytest.fixture
-def service():
-    """The echo service with its three sockets: service.connect("stream"), service.pid()."""
-    service = Units() if under_systemd() else Activated()
-    service.start()
-    yield service
-    service.stop()
-
-
-@pytest.fixture
-def units():
-    """The installed units under a real systemd, stopped before and after."""
-    units = Units()
-    units.reset()
-    yield units
-    units.reset()
-
-
-@pytest.fixture
-def daemon():
-    """daemon(sockets, *arguments): an uds-echod that is handed these sockets as systemd would do it."""
-    started = []
-
-    def start(sockets, *arguments, **more):
-        process = Daemon(sockets, *arguments, **more)
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.end()
+from fixtures import daemon, pytest_configure, pytest_runtest_setup, service, units  # noqa: E402, F401
