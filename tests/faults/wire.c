@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+#include "wire.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    PASSED = 4,       /* descriptors at once */
+    BOOKKEEPING = 32, /* of SO_SNDBUF the kernel does not give (unix_dgram_sendmsg()) */
+};
+
+/* So that an empty message, which has credentials then, is told from the end, which has none. */
+static bool is_marked(const struct swarm *swarm)
+{
+    if (swarm->type != SOCK_SEQPACKET) {
+        return false;
+    }
+    for (unsigned i = 0; i < swarm->conduct.n_sizes; i++) {
+        if (swarm->conduct.sizes[i] == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int prepare(const struct swarm *swarm, int fd)
+{
+    const struct sockaddr_un any = {.sun_family = AF_UNIX};
+    const int on = 1;
+
+    if (swarm->send_buffer > 0 &&
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &swarm->send_buffer, sizeof(int)) < 0) {
+        return -errno;
+    }
+    if (is_marked(swarm) && setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0) {
+        return -errno;
+    }
+    /* The kernel chooses an address for it (unix(7), autobind). */
+    if (swarm->type == SOCK_DGRAM &&
+        bind(fd, (const struct sockaddr *)&any, sizeof(sa_family_t)) < 0) {
+        return -errno;
+    }
+    return 0;
+}
+
+static int open_prepared(const struct swarm *swarm)
+{
+    int fd = socket(AF_UNIX, swarm->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int r;
+
+    if (fd < 0) {
+        return -errno;
+    }
+    r = prepare(swarm, fd);
+    if (r < 0) {
+        close(fd);
+        return r;
+    }
+    return fd;
+}
+
+int wire_open(const struct swarm *swarm)
+{
+    int fd = open_prepared(swarm);
+
+    if (fd >= 0 && (swarm->type != SOCK_DGRAM || swarm->connects) &&
+        connect(fd, (const struct sockaddr *)&swarm->service, swarm->service_length) < 0) {
+        int r = -errno;
+        close(fd);
+        return r;
+    }
+    return fd;
+}
+
+ssize_t wire_find_largest(const struct swarm *swarm)
+{
+    int fd = open_prepared(swarm);
+    socklen_t length = sizeof(int);
+    int size;
+    int r;
+
+    if (fd < 0) {
+        return fd;
+    }
+    r = getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &length) < 0 ? -errno : 0;
+    close(fd);
+    return r < 0 ? r : size - BOOKKEEPING;
+}
+
+static ssize_t send_passing(struct swarm *swarm, int fd, struct msghdr *message)
+{
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(PASSED * sizeof(int))];
+    } control = {.header = {.cmsg_len = CMSG_LEN(PASSED * sizeof(int)),
+                            .cmsg_level = SOL_SOCKET,
+                            .cmsg_type = SCM_RIGHTS}};
+    struct msghdr passing = *message;
+    ssize_t n;
+
+    for (int i = 0; i < PASSED; i++) {
+        memcpy(CMSG_DATA(&control.header) + (size_t)i * sizeof(int), &swarm->null_fd, sizeof(int));
+    }
+    passing.msg_control = &control;
+    passing.msg_controllen = sizeof(control.room);
+    n = sendmsg(fd, &passing, MSG_NOSIGNAL);
+    if (n >= 0) {
+        swarm->tally.descriptors_passed += PASSED;
+        return n;
+    }
+    /* EPERM: the service takes none (Linux 6.16). ETOOMANYREFS: too many are under way. */
+    if (errno != EPERM && errno != ETOOMANYREFS) {
+        return -errno;
+    }
+    swarm->tally.descriptors_refused += PASSED;
+    n = sendmsg(fd, message, MSG_NOSIGNAL);
+    return n < 0 ? -errno : n;
+}
+
+ssize_t wire_send(struct swarm *swarm, int fd, size_t length)
+{
+    bool names_service = swarm->type == SOCK_DGRAM && !swarm->connects;
+    struct iovec data = {.iov_base = swarm->buffer, .iov_len = length};
+    struct msghdr message = {
+        .msg_name = names_service ? &swarm->service : NULL,
+        .msg_namelen = names_service ? swarm->service_length : 0,
+        .msg_iov = &data,
+        .msg_iovlen = 1,
+    };
+    ssize_t n;
+
+    if (swarm->conduct.passes) {
+        return send_passing(swarm, fd, &message);
+    }
+    n = sendmsg(fd, &message, MSG_NOSIGNAL);
+    return n < 0 ? -errno : n;
+}
+
+ssize_t wire_receive(const struct swarm *swarm, int fd)
+{
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(sizeof(struct ucred))];
+    } control;
+    struct iovec data = {.iov_base = swarm->buffer, .iov_len = swarm->buffer_size};
+    struct msghdr message = {
+        .msg_iov = &data,
+        .msg_iovlen = 1,
+        .msg_control = &control,
+        .msg_controllen = sizeof(control),
+    };
+    ssize_t n = recvmsg(fd, &message, 0);
+
+    if (n < 0) {
+        return -errno;
+    }
+    if (n == 0 && swarm->type != SOCK_DGRAM && message.msg_controllen == 0) {
+        return -ENODATA;
+    }
+    return n;
+}
