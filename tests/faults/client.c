@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "client.h"
 
+#include <err.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -290,27 +291,36 @@ static void leave_politely(struct swarm *swarm, struct client *client)
     }
 }
 
-static void leave_abruptly(struct swarm *swarm, struct client *client, uint32_t events)
+/* Some wait for an answer, which they do not read; one to a datagram may never come. */
+static void leave_abruptly(struct swarm *swarm, struct client *client)
 {
-    bool waits = client->out.message > 0 && client->sender % 2 == 0;
+    bool waits = client->sender % 2 == 0 && client->out.message > 0 && swarm->type != SOCK_DGRAM;
 
-    if (!waits || events & (EPOLLIN | EPOLLHUP | EPOLLRDHUP | EPOLLERR) || swarm->stopping) {
+    if (!waits || client->is_answered || swarm->stopping) {
         client_close(swarm, client);
     }
+}
+
+/* The service answers, or, as nobody can be sure of an answer to datagrams, is asked. */
+static bool has_begun(const struct swarm *swarm, const struct client *client)
+{
+    return swarm->type == SOCK_DGRAM ? client->out.message > 0 : client->in.message > 0;
 }
 
 static void leave_at_whim(struct swarm *swarm, struct client *client)
 {
     if (swarm->stopping || (client->gives_up && !client->queue)) {
         client_close(swarm, client);
-    } else if (!client->gives_up && client->in.message > 0) {
+    } else if (!client->gives_up && has_begun(swarm, client)) {
         client->gives_up = true;
         whim(swarm, client->fd, pattern_random(client->sender, UINT32_MAX));
-        queue_add(&swarm->retries, client, swarm->now);
+        if (!client->queue) {
+            queue_add(&swarm->retries, client, swarm->now);
+        }
     }
 }
 
-static void client_leave(struct swarm *swarm, struct client *client, uint32_t events)
+static void client_leave(struct swarm *swarm, struct client *client)
 {
     bool has_sent_all = client->out.message >= swarm->conduct.messages || swarm->stopping;
 
@@ -321,8 +331,8 @@ static void client_leave(struct swarm *swarm, struct client *client, uint32_t ev
         }
         break;
     case LEAVING_ABRUPTLY:
-        if (has_sent_all) {
-            leave_abruptly(swarm, client, events);
+        if (has_sent_all || client->is_blocked) {
+            leave_abruptly(swarm, client);
         }
         break;
     case LEAVING_LAST:
@@ -340,6 +350,7 @@ void client_run(struct swarm *swarm, struct client *client, uint32_t events)
 {
     int r;
 
+    client->is_answered |= (events & (EPOLLIN | EPOLLHUP | EPOLLRDHUP | EPOLLERR)) != 0;
     if (!reads(swarm) && events & EPOLLHUP) {
         client_ended(swarm, client);
         return;
@@ -350,6 +361,9 @@ void client_run(struct swarm *swarm, struct client *client, uint32_t events)
     r = client_send(swarm, client);
     client->is_blocked = r == -EAGAIN;
     if (r < 0 && r != -EAGAIN) {
+        if (r != -EPIPE && r != -ECONNRESET && r != -ECONNREFUSED) {
+            errx(1, "client %u could not send: %s", client->sender, strerror(-r));
+        }
         /* What has come back until then is looked at first. */
         if (!reads(swarm) || client_receive(swarm, client)) {
             client_ended(swarm, client);
@@ -357,7 +371,7 @@ void client_run(struct swarm *swarm, struct client *client, uint32_t events)
         return;
     }
     client_rest(swarm, client);
-    client_leave(swarm, client, events);
+    client_leave(swarm, client);
 }
 
 void client_despair(struct swarm *swarm, struct client *client)

@@ -19,10 +19,11 @@ struct progress {
 struct client {
     int fd; /* -1: the place is vacant */
     uint32_t sender;
-    bool is_shut;    /* it sends no more, and has said so */
-    bool is_blocked; /* the kernel takes nothing now */
-    bool rests;      /* it pauses before it sends more */
-    bool gives_up;   /* it has had its whim, and leaves after a pause */
+    bool is_shut;     /* it sends no more, and has said so */
+    bool is_blocked;  /* the kernel takes nothing now */
+    bool is_answered; /* something has come, perhaps unread */
+    bool rests;       /* it pauses before it sends more */
+    bool gives_up;    /* it has had its whim, and leaves after a pause */
     struct progress out;
     struct progress in;
     uint64_t moved; /* when something last came, or when it began to wait for something */

@@ -130,7 +130,8 @@ struct pattern_finding pattern_check(const unsigned char *data, size_t length, u
         return (struct pattern_finding){PATTERN_SWAPPED, at, length};
     }
     if (where < expected) {
-        return (struct pattern_finding){PATTERN_REPEATED, at, length};
+        uint64_t again = expected - where;
+        return (struct pattern_finding){PATTERN_REPEATED, at, again < length ? again : length};
     }
     return (struct pattern_finding){PATTERN_LOST, at, where - expected};
 }

@@ -20,6 +20,7 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -37,14 +38,6 @@ enum {
     SEC = 1000 * 1000,
     SWARM_BITS = 8, /* so many of a sender's number are for telling swarms apart */
 };
-
-static volatile sig_atomic_t terminated;
-
-static void on_signal(int number)
-{
-    (void)number;
-    terminated = 1;
-}
 
 static uint64_t now_usec(void)
 {
@@ -118,7 +111,7 @@ static void set_address(struct swarm *swarm, const char *path)
     if (strlen(path) >= sizeof(swarm->service.sun_path)) {
         errx(EXIT_USAGE, "%s: too long", path);
     }
-    strcpy(swarm->service.sun_path, path);
+    memcpy(swarm->service.sun_path, path, strlen(path) + 1);
     swarm->service_length = sizeof(swarm->service);
 }
 
@@ -180,18 +173,21 @@ static void swarm_init(struct swarm *swarm, const struct options *options)
     make_buffer(swarm);
 }
 
-/* A signal comes in epoll_pwait(2) alone. */
-static void catch_signals(void)
+/* As an event among others, which is one of no client. */
+static void watch_signals(const struct swarm *swarm)
 {
-    const struct sigaction action = {.sa_handler = on_signal};
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
     sigset_t signals;
+    int fd;
 
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     sigprocmask(SIG_BLOCK, &signals, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
+    fd = signalfd(-1, &signals, SFD_CLOEXEC);
+    if (fd < 0 || epoll_ctl(swarm->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0) {
+        err(1, "signals");
+    }
 }
 
 /* --- On and on. ------------------------------------------------------------------------------- */
@@ -270,21 +266,25 @@ static int find_timeout(const struct swarm *swarm, const struct options *options
     return due > (uint64_t)INT32_MAX * MSEC ? INT32_MAX : (int)((due + MSEC - 1) / MSEC);
 }
 
-static void handle_events(struct swarm *swarm, int timeout)
+/* Returns whether a signal says that it is enough. */
+static bool handle_events(struct swarm *swarm, int timeout)
 {
     struct epoll_event events[EVENTS];
-    sigset_t none;
-    int n;
+    bool is_enough = false;
+    int n = epoll_wait(swarm->epoll_fd, events, EVENTS, timeout);
 
-    sigemptyset(&none);
-    n = epoll_pwait(swarm->epoll_fd, events, EVENTS, timeout, &none);
     if (n < 0 && errno != EINTR) {
-        err(1, "epoll_pwait");
+        err(1, "epoll_wait");
     }
     swarm->now = now_usec();
     for (int i = 0; i < n; i++) {
-        client_run(swarm, events[i].data.ptr, events[i].events);
+        if (events[i].data.ptr) {
+            client_run(swarm, events[i].data.ptr, events[i].events);
+        } else {
+            is_enough = true;
+        }
     }
+    return is_enough;
 }
 
 static void stop(struct swarm *swarm, struct client *clients, uint64_t n)
@@ -302,6 +302,7 @@ static void run(struct swarm *swarm, const struct options *options, struct clien
     uint64_t since = swarm->now;
     uint64_t end = options->seconds == UINT64_MAX ? UINT64_MAX : since + options->seconds * SEC;
     bool is_ready = false;
+    bool is_enough = false;
 
     for (;;) {
         bool has_room = true;
@@ -312,9 +313,9 @@ static void run(struct swarm *swarm, const struct options *options, struct clien
             is_ready = true;
             since = swarm->now;
             printf("ready\n");
-            fflush(stdout);
+            (void)fflush(stdout);
         }
-        if (!swarm->stopping && (terminated || swarm->now >= end)) {
+        if (!swarm->stopping && (is_enough || swarm->now >= end)) {
             end = swarm->now + options->patience * SEC;
             stop(swarm, clients, options->clients);
         }
@@ -325,7 +326,7 @@ static void run(struct swarm *swarm, const struct options *options, struct clien
         if (swarm->stopping && swarm->now >= end) {
             break;
         }
-        handle_events(swarm, find_timeout(swarm, options, has_room, since, end));
+        is_enough = handle_events(swarm, find_timeout(swarm, options, has_room, since, end));
         run_due(swarm);
     }
     for (uint64_t i = 0; i < options->clients; i++) {
@@ -375,8 +376,8 @@ int main(int argc, char **argv)
     become((uid_t)options.uid, (gid_t)options.gid);
     /* After that, which would undo it (prctl(2)). */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    catch_signals();
     swarm_init(&swarm, &options);
+    watch_signals(&swarm);
     clients = make_places(&swarm, options.clients);
     run(&swarm, &options, clients);
     report(&swarm.tally);

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+"""Swarms of clients (swarm.c), each a process of its own."""
+
+import json
+import os
+import subprocess
+import tempfile
+
+SWARM = os.environ.get("UDS_ECHO_SWARM", "swarm")
+# Who leaves politely reads all that it is owed: of these nothing may be missing.
+FAIR = ("echo", "half-close", "largest", "empty", "trickle", "passing", "late")
+PATIENCE = 90.0  # seconds for what takes seconds, also where a sanitizer slows everything down
+
+
+class Swarm:
+    def __init__(self, conduct, path, kind, **options):
+        """Options are those of the program: clients=5, connected=True."""
+        self.conduct, self.kind = conduct, kind
+        self.errors = tempfile.TemporaryFile()
+        words = [f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}")
+                 for name, value in options.items()]
+        self.process = subprocess.Popen([SWARM, conduct, path, f"--type={kind}", *words], stdout=subprocess.PIPE,
+                                        stderr=self.errors, text=True)
+        self.facts = None
+
+    @property
+    def is_fair(self):
+        return self.conduct in FAIR
+
+    def __str__(self):
+        return f"{self.conduct} on {self.kind}: {self.facts}\n{self.complaints()}"
+
+    def complaints(self):
+        return os.pread(self.errors.fileno(), 2000, 0).decode()
+
+    def ready(self):
+        """Waits until there has been a client in each place."""
+        assert self.process.stdout.readline() == "ready\n", str(self)
+        return self
+
+    def wait(self):
+        """What has become of all clients."""
+        if self.facts is None:
+            output, _ = self.process.communicate(timeout=PATIENCE)
+            assert self.process.returncode == 0, str(self)
+            self.facts = json.loads(output.splitlines()[-1])
+        return self.facts
+
+    def stop(self):
+        self.process.terminate()
+        return self.wait()
+
+    def kill(self):
+        """As with kill -9: in the middle of anything. Nothing is known of its clients then."""
+        self.process.kill()
+        self.process.communicate()
+        self.facts = {}
+
+    def lost_connections(self):
+        return sum(self.facts.get(name, 0) for name in ("lost", "refused", "unreachable"))
+
+    def lost_bytes(self):
+        return self.facts.get("lost_bytes", 0)
+
+    def wrong_bytes(self):
+        return sum(self.facts.get(name, 0) for name in ("repeated_bytes", "swapped_bytes", "changed_bytes"))

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+"""Restarts, one after the other, that nobody notices but by a delay."""
+
+import time
+
+import pytest
+from laboratory import ALICE, BOB, CAROL, scaled
+from uds import CONNECTED, DGRAM
+
+pytestmark = pytest.mark.systemd
+
+INTERVAL = 0.2  # seconds
+
+
+def test_restarts_under_load_lose_nothing(laboratory):
+    restarts = scaled(300)
+    laboratory.start()
+    with laboratory.trial("restarts under load, one every 200 ms", f"{restarts:,}") as trial:
+        trial.keeps_process = False
+        for kind in CONNECTED:
+            trial.swarm("echo", kind, uid=ALICE, clients=200, pause=20).ready()
+            # These are owed something all the time.
+            trial.swarm("late", kind, uid=BOB, clients=50).ready()
+            # These come and go all the time, also while there is no process.
+            trial.swarm("half-close", kind, uid=CAROL, clients=20, rate=200).ready()
+        trial.swarm("echo", DGRAM, uid=ALICE, clients=50, pause=20).ready()
+        trial.swarm("late", DGRAM, uid=BOB, clients=10, messages=200, sizes="0,100,3000").ready()
+        for _ in range(restarts):
+            due = time.monotonic() + INTERVAL
+            laboratory.units.systemctl("restart", laboratory.units.service)
+            time.sleep(max(0, due - time.monotonic()))
+        trial.stop()
+        longest = max(swarm.facts["longest_wait_usec"] for swarm in trial.swarms if swarm.conduct != "late")
+        trial.row.note = f"500 connections; the longest wait was {longest / 1000:.0f} ms"
+
+
+def test_a_stop_under_load_answers_what_was_sent(laboratory):
+    times = scaled(10)
+    laboratory.start()
+    with laboratory.trial("stops and starts under load", f"{times}") as trial:
+        trial.keeps_process = False
+        for _ in range(times):
+            # Each client goes on to the end of what it has sent, which has to come back; then it is cut off.
+            swarms = [trial.swarm("echo", kind, uid=ALICE, clients=100, connections=100).ready() for kind in CONNECTED]
+            laboratory.units.systemctl("stop", laboratory.units.service)
+            for swarm in swarms:
+                facts = swarm.wait()
+                assert facts["lost"] + facts["refused"] == 100, "nobody is kept"
+                assert facts["lost_bytes"] == 0
+                swarm.is_fair = False
