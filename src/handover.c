@@ -256,7 +256,9 @@ static bool is_kept(const struct handover *handover)
 {
     for (size_t i = 0; i < handover->n_kept; i++) {
         struct pollfd end = {.fd = handover->ends[i]};
-        if (poll(&end, 1, 0) != 0) {
+        /* Where it cannot be told they are: what is served here and kept there would be sent twice.
+         */
+        if (poll(&end, 1, 0) > 0) {
             return false;
         }
     }

@@ -63,9 +63,12 @@ int handover_channel_receive(int fd, struct handover_label *label,
         .msg_control = &control,
         .msg_controllen = sizeof(control),
     };
-    ssize_t length = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    ssize_t length;
     size_t n;
 
+    do {
+        length = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    } while (length < 0 && errno == EINTR);
     if (length <= 0) {
         return length == 0 || errno == EAGAIN ? -ENODATA : -errno;
     }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -263,8 +264,10 @@ static int read_file(struct unpacking *unpacking)
         return -ENOENT;
     }
     r = fcntl(fd, F_GET_SEALS);
-    if (r < 0 || !(r & F_SEAL_SHRINK) || !(r & F_SEAL_WRITE) || fstat(fd, &status) < 0 ||
-        status.st_size <= 0) {
+    if (r < 0 || fstat(fd, &status) < 0) {
+        return is_shortage(errno) ? -errno : -EBADMSG;
+    }
+    if (!(r & F_SEAL_SHRINK) || !(r & F_SEAL_WRITE) || status.st_size <= 0) {
         return -EBADMSG;
     }
     data = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
@@ -292,13 +295,16 @@ static uint64_t count_left(const struct luggage *luggage)
 
 static void explain(int failure, uint64_t left)
 {
+    char reason[128];
+
+    snprintf(reason, sizeof(reason), "could not be taken up (%s)", strerror(-failure));
     log_line(LOG_WARNING,
-             "What the process before has handed over is %s: %" PRIu64
-             " connection%s closed without a word.",
-             failure == -EPROTONOSUPPORT ? "of another version than this program knows"
-             : failure == -ENOENT        ? "not complete"
-             : failure == -EBADMSG       ? "not understood"
-                                         : strerror(-failure),
+             "What the process before has handed over %s: %" PRIu64
+             " connection%s closed without a word, and replies to datagrams are lost.",
+             failure == -EPROTONOSUPPORT ? "is of another version than this program knows"
+             : failure == -ENOENT        ? "is not complete"
+             : failure == -EBADMSG       ? "is not understood"
+                                         : reason,
              left, left == 1 ? " is" : "s are");
 }
 

@@ -27,9 +27,9 @@
 #include "workers.h"
 
 enum {
-    STATUS_SOON_USEC = 100 * 1000,   /* after a quiet time, STATUS= changes this soon */
-    STATUS_USEC = 1000 * 1000,       /* STATUS= changes at most this often */
-    TROUBLE_USEC = 10 * 1000 * 1000, /* a trouble of one kind is logged at most this often */
+    STATUS_SOON_USEC = 100 * 1000, /* after a quiet time, STATUS= changes this soon */
+    STATUS_USEC = 1000 * 1000,     /* STATUS= changes at most this often */
+    READY_TRIES = 20,
 };
 
 struct service {
@@ -306,6 +306,20 @@ static void take_over(struct service *service, const struct activated *sockets, 
     }
 }
 
+/* Who waits for this in vain ends the service after a while, with all its connections: so not at
+ * the first failure. Returns 0 or a negative errno. */
+static int say_ready(void)
+{
+    const struct timespec pause = {.tv_nsec = 50000000};
+    int r = sd_notify(0, "READY=1");
+
+    for (int tries = 1; r < 0 && tries < READY_TRIES; tries++) {
+        (void)nanosleep(&pause, NULL);
+        r = sd_notify(0, "READY=1");
+    }
+    return r < 0 ? r : 0;
+}
+
 /* Returns when all has come to its end: 0, or a negative errno that the log has explained. */
 static int service_serve(struct service *service)
 {
@@ -317,9 +331,8 @@ static int service_serve(struct service *service)
     status_show(&service->status);
     /* Before anybody is served: who was may have the service reloaded, which systemd does not do to
      * one that is not ready. */
-    r = sd_notify(0, "READY=1");
+    r = say_ready();
     if (r < 0) {
-        /* Rather than be ended, with connections, because it has waited for that in vain. */
         log_line(LOG_ERR, "The service manager could not be told of the start: %s.", strerror(-r));
         return r;
     }
