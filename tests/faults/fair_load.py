@@ -277,17 +277,26 @@ def clients(at, directory):
     yield whoami(at)
 
 
+def begin(at, directory):
+    return list(clients(at, directory))
+
+
+def advance(running, lost):
+    """Lets each do its next part, in turn. Who has come to an end, good or bad, is no longer among them."""
+    for client in list(running):
+        try:
+            next(client)
+        except StopIteration:
+            running.remove(client)
+        except Lost as loss:
+            lost[DGRAM if client.gi_code is datagrams.__code__ else "connections"] += loss.count
+            running.remove(client)
+
+
 def run(at, directory):
-    """Lets all of them do what they do, in turn. Returns what was lost: of connections, of datagrams."""
+    """Lets all of them do what they do. Returns what was lost: of connections, of datagrams."""
     lost = Counter()
-    running = list(clients(at, directory))
+    running = begin(at, directory)
     while running:
-        for client in list(running):
-            try:
-                next(client)
-            except StopIteration:
-                running.remove(client)
-            except Lost as loss:
-                lost[DGRAM if client.gi_code is datagrams.__code__ else "connections"] += loss.count
-                running.remove(client)
+        advance(running, lost)
     return lost

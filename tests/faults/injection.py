@@ -7,6 +7,7 @@ import contextlib
 import mmap
 import os
 import re
+import signal
 import socket
 import struct
 import subprocess
@@ -32,30 +33,44 @@ CONNECTION_TROUBLES = ("Connections ", "Messages not answered")
 DATAGRAM_TROUBLES = ("Datagrams ", "Messages not answered")
 
 
-class Service:
-    """The daemon with seven sockets, and what it has logged of troubles in the end."""
+SOCKETS = [(name, kind) for name in ("echo", "auth") for kind in ALL] + [("whoami", STREAM)]
 
-    def __init__(self, directory, workers, *arguments, **more):
+
+def open_sockets():
+    sockets = [listening(kind) for _, kind in SOCKETS]
+    sockets[SOCKETS.index(("auth", DGRAM))].setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)  # PassCredentials=
+    return sockets
+
+
+def addresses_of(sockets):
+    found = {name: {} for name, _ in SOCKETS}
+    for (name, kind), server in zip(SOCKETS, sockets):
+        found[name][kind] = server.getsockname()
+    return Addresses(found["echo"], found["auth"], found["whoami"][STREAM])
+
+
+class Service:
+    """The daemon with a socket for every role and type, and what it has logged of troubles in the end."""
+
+    def __init__(self, directory, workers, *arguments, sockets=None, kept=(), **more):
+        """It has these sockets to itself, unless they are given; KEPT is what another one has handed over."""
         self.workers = workers
         policy = directory / "policy"
         policy.write_text(POLICY)
-        kinds = [(name, kind) for name in ("echo", "auth") for kind in ALL] + [("whoami", STREAM)]
-        sockets = [listening(kind) for _, kind in kinds]
-        for (name, kind), server in zip(kinds, sockets):
-            if (name, kind) == ("auth", DGRAM):
-                server.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)  # as PassCredentials=yes does
-        addresses = {name: {} for name, _ in kinds}
-        for (name, kind), server in zip(kinds, sockets):
-            addresses[name][kind] = server.getsockname()
-        self.at = Addresses(addresses["echo"], addresses["auth"], addresses["whoami"][STREAM])
-        self.daemon = Daemon(sockets, f"--policy={policy}", f"--workers={workers}", *OPTIONS, *arguments,
-                             names=[name for name, _ in kinds], **more)
-        for server in sockets:
-            server.close()
+        passed = sockets or open_sockets()
+        self.at = addresses_of(passed)
+        self.daemon = Daemon([*passed, *kept], f"--policy={policy}", f"--workers={workers}", *OPTIONS, *arguments,
+                             names=[name for name, _ in SOCKETS] + ["handover"] * len(kept), **more)
+        if not sockets:
+            for server in passed:
+                server.close()
 
     @property
     def pid(self):
         return self.daemon.pid
+
+    def is_stopped(self):
+        return eventually(lambda: "\nState:\tT" in Path(f"/proc/{self.pid}/status").read_text())
 
     def has_ended(self):
         return self.daemon.process.poll() is not None
@@ -164,9 +179,9 @@ class FailingMalloc:
         self.set(self.first, 1 << 62)
 
 
-def traced(output, *options):
-    """A launcher that has the first thread traced from the beginning."""
-    return ["strace", "-D", "-q", "-o", str(output), *options]
+# A launcher that waits to be traced, see Tracer.lets_go(). (Were it strace that launched the daemon, that would have
+# the daemon's sockets, too, and hold them open.)
+STOPPED = ["sh", "-c", 'kill -STOP $$; exec "$@"', "sh"]
 
 
 def count_injected(output):
@@ -182,6 +197,7 @@ class Tracer:
 
     def __init__(self, service, output, *options, first_thread_alone=False):
         self.output = output
+        self.pid = service.pid
         self.process = subprocess.Popen(
             ["strace", *([] if first_thread_alone else ["-f"]), "-p", str(service.pid), "-o", str(output), *options],
             stderr=subprocess.PIPE)
@@ -199,9 +215,13 @@ class Tracer:
         self.process.terminate()  # which lets the daemon go on without it
         self.process.communicate(timeout=PATIENCE)
 
+    def lets_go(self):
+        """To be called for who was launched STOPPED."""
+        os.kill(self.pid, signal.SIGCONT)
+
     def calls(self):
         """How often each call was made, by the one thread that made it most often."""
-        made = Counter(re.findall(r"^(\d+) +(\w+)\(", self.output.read_text(errors="replace"), re.M))
+        made = Counter(re.findall(r"^(?:(\d+) +)?(\w+)\(", self.output.read_text(errors="replace"), re.M))
         most = Counter()
         for (_, call), count in made.items():
             most[call] = max(most[call], count)

@@ -13,8 +13,8 @@ import fair_load
 import pytest
 import rude_load
 from fair_load import DGRAM
-from injection import (CONNECTION_TROUBLES, DATAGRAM_TROUBLES, EX_OSERR, FailingMalloc, Tracer, count_injected,
-                       serves_fresh_clients, serving, traced)
+from injection import (CONNECTION_TROUBLES, DATAGRAM_TROUBLES, EX_OSERR, STOPPED, FailingMalloc, Tracer,
+                       count_injected, serves_fresh_clients, serving)
 
 pytestmark = pytest.mark.plain
 
@@ -125,7 +125,7 @@ def serve_with_failing_allocations(directory, workers, load, first, count):
 def test_an_allocation_that_fails_costs_one_client_at_most_and_is_counted(tmp_path, load, count, workers):
     _, allocations = count_allocations(tmp_path, workers, load)
     trials = Trials()
-    for number in spread(allocations, 12):
+    for number in spread(allocations, 10):
         trials.try_out(f"allocation {number} of {allocations}", serve_with_failing_allocations, tmp_path, workers, load,
                        number, count)
     trials.conclude()
@@ -233,22 +233,33 @@ def test_a_log_that_cannot_be_written_costs_nobody_anything(tmp_path):
                    fair_load, first_thread_alone=True)
 
 
+def calls_of_first_thread(trace):
+    """How often each was made before the dynamic linker and the options were through, and in all."""
+    calls = re.findall(r"^(\w+)\((\w*)", trace.read_text(errors="replace"), re.M)
+    first = calls.index(("fcntl", "3"))
+    return Counter(name for name, _ in calls[:first]), Counter(name for name, _ in calls)
+
+
 @pytest.fixture(scope="module")
 def calls_at_the_start(tmp_path_factory):
-    """How often each is made by then, before and after the dynamic linker, and the options, are through."""
     directory = tmp_path_factory.mktemp("census")
-    with serving(directory, 2, launcher=traced(directory / "trace")) as service:
-        assert service.starts()
-        names = re.findall(r"^(\w+)\((.*)", (directory / "trace").read_text(), re.M)
-    first = names.index(("fcntl", next(arguments for name, arguments in names if name == "fcntl")))
-    return Counter(name for name, _ in names[:first]), Counter(name for name, _ in names)
+    with serving(directory, 2, launcher=STOPPED) as service:
+        assert service.is_stopped()
+        with Tracer(service, directory / "trace", first_thread_alone=True) as tracer:
+            tracer.lets_go()
+            assert service.starts()
+        return calls_of_first_thread(directory / "trace")
 
 
 def start_with_failing_calls(directory, fault):
     call = fault[:fault.index(":")]
-    launcher = traced(directory / "trace", f"--trace={call}", f"--inject={fault}")
-    with serving(directory, 2, "--log-level=err", launcher=launcher) as service:
-        if service.starts():
+    with serving(directory, 2, "--log-level=err", launcher=STOPPED) as service:
+        assert service.is_stopped()
+        with Tracer(service, directory / "trace", f"--trace={call}", f"--inject={fault}",
+                    first_thread_alone=True) as tracer:
+            tracer.lets_go()
+            starts = service.starts()
+        if starts:
             withstood(service)
         else:
             refused_to_start(service)
