@@ -7,6 +7,7 @@ got must be right; what they lost must be in its log; and afterwards it serves a
 
 import os
 import re
+import signal
 from collections import Counter
 
 import fair_load
@@ -15,6 +16,7 @@ import rude_load
 from fair_load import DGRAM
 from injection import (CONNECTION_TROUBLES, DATAGRAM_TROUBLES, EX_OSERR, STOPPED, FailingMalloc, Tracer,
                        count_injected, serves_fresh_clients, serving)
+from uds import eventually
 
 pytestmark = pytest.mark.plain
 
@@ -128,6 +130,38 @@ def test_an_allocation_that_fails_costs_one_client_at_most_and_is_counted(tmp_pa
     for number in spread(allocations, 10):
         trials.try_out(f"allocation {number} of {allocations}", serve_with_failing_allocations, tmp_path, workers, load,
                        number, count)
+    trials.conclude()
+
+
+def reload(service):
+    """Waits for one of the two lines that say how it went."""
+    before = service.daemon.log().count("Reload")
+    service.daemon.process.send_signal(signal.SIGHUP)
+    assert eventually(lambda: service.daemon.log().count("Reload") > before), "nothing is said of the reload"
+
+
+def reload_with_failing_allocations(directory, number):
+    malloc = FailingMalloc(directory)
+    malloc.stop()
+    with serving(directory, 2, launcher=malloc.launcher) as service:
+        service.serves()
+        malloc.fail(number)
+        reload(service)
+        malloc.stop()
+        withstood(service)
+    return malloc.get(malloc.failed)
+
+
+def test_an_allocation_that_fails_in_a_reload_leaves_a_policy_in_force(tmp_path):
+    malloc = FailingMalloc(tmp_path)
+    with serving(tmp_path, 2, launcher=malloc.launcher) as service:
+        service.serves()
+        before = malloc.get(malloc.calls)
+        reload(service)
+        allocations = malloc.get(malloc.calls) - before
+    trials = Trials()
+    for number in spread(allocations, 12):
+        trials.try_out(f"allocation {number} of {allocations}", reload_with_failing_allocations, tmp_path, number)
     trials.conclude()
 
 
