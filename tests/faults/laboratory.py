@@ -33,9 +33,15 @@ def scaled(number, least=1):
     return max(least, math.ceil(number * SCALE))
 
 
+def crowd(clients, **numbers):
+    """Options for a swarm. There is a bound on how many clients there can be at once, so there are more after them."""
+    return {"clients": max(4, math.ceil(clients * min(SCALE, 1))),
+            **{name: scaled(number, 4) if name == "connections" else number for name, number in numbers.items()}}
+
+
 def is_sanitized(pid):
-    """Sanitizers keep what was freed for a while, and their own records of it."""
-    return re.search(r"lib[at]san\.so", Path(f"/proc/{pid}/maps").read_text()) is not None
+    """Sanitizers and valgrind keep what was freed for a while, and their own records of it."""
+    return re.search(r"lib[at]san\.so|vgpreload_memcheck", Path(f"/proc/{pid}/maps").read_text()) is not None
 
 
 class Trial:

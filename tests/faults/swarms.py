@@ -16,16 +16,13 @@ class Swarm:
     def __init__(self, conduct, path, kind, **options):
         """Options are those of the program: clients=5, connected=True."""
         self.conduct, self.kind = conduct, kind
+        self.is_fair = conduct in FAIR  # a test may say otherwise
         self.errors = tempfile.TemporaryFile()
         words = [f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}")
                  for name, value in options.items()]
         self.process = subprocess.Popen([SWARM, conduct, path, f"--type={kind}", *words], stdout=subprocess.PIPE,
                                         stderr=self.errors, text=True)
         self.facts = None
-
-    @property
-    def is_fair(self):
-        return self.conduct in FAIR
 
     def __str__(self):
         return f"{self.conduct} on {self.kind}: {self.facts}\n{self.complaints()}"
@@ -39,9 +36,13 @@ class Swarm:
         return self
 
     def wait(self):
-        """What has become of all clients."""
+        """What has become of all clients. Those that wait in vain are told to give up, and say what they miss."""
         if self.facts is None:
-            output, _ = self.process.communicate(timeout=PATIENCE)
+            try:
+                output, _ = self.process.communicate(timeout=PATIENCE)
+            except subprocess.TimeoutExpired:
+                self.process.terminate()
+                output, _ = self.process.communicate(timeout=PATIENCE)
             assert self.process.returncode == 0, str(self)
             self.facts = json.loads(output.splitlines()[-1])
         return self.facts

@@ -3,7 +3,7 @@
 that they are owed, and when they are gone the service is as it was."""
 
 import pytest
-from laboratory import ALICE, BOB, CAROL, MALLORY, scaled
+from laboratory import ALICE, BOB, CAROL, MALLORY, crowd, scaled
 from uds import ALL, CONNECTED, DGRAM
 
 pytestmark = pytest.mark.systemd
@@ -17,16 +17,12 @@ DROPPED = "Datagrams dropped, (the sender does not read its replies|their user h
 CONDUCTS = {
     "vanish": ("connect and vanish", dict(clients=1000, connections=4000), None, None),
     "abrupt": ("leave with unread answers", dict(clients=1000, connections=3000), BROKEN_OFF, GONE),
-    "half-close": ("shut down and read on", dict(clients=1000, connections=2000), None, None),
+    "half-close": ("shut down and read on", dict(clients=1000, connections=2000, sizes="64,600"), None, None),
     "trickle": ("send a byte at a time", dict(clients=1000, connections=1000), None, None),
     "empty": ("send empty messages", dict(clients=1000, connections=2000), None, None),
     "fickle": ("change their mind", dict(clients=1000, connections=3000), BROKEN_OFF, GONE),
     "passing": ("pass descriptors", dict(clients=500, connections=1000), None, None),
 }
-
-
-def scaled_numbers(numbers):
-    return {name: scaled(number, least=10) for name, number in numbers.items()}
 
 
 def beside(trial, kind):
@@ -42,7 +38,7 @@ def test_beside_clients_of_any_conduct_others_lose_nothing(laboratory, conduct, 
     laboratory.start()
     with laboratory.trial(f"{kind} clients that {words}") as trial:
         beside(trial, kind)
-        facts = [swarm.wait() for swarm in [trial.swarm(conduct, kind, uid=uid, **scaled_numbers(numbers))
+        facts = [swarm.wait() for swarm in [trial.swarm(conduct, kind, uid=uid, **crowd(**numbers))
                                            for uid in (ALICE, BOB, MALLORY)]]
         trial.expect_trace(datagram_trace if kind == DGRAM else trace)
     if conduct == "passing":
@@ -51,13 +47,13 @@ def test_beside_clients_of_any_conduct_others_lose_nothing(laboratory, conduct, 
 
 @pytest.mark.parametrize("kind", ALL)
 def test_the_largest_messages_of_many_come_back(laboratory, kind):
-    # What a user has unread in datagrams is bounded, and beyond that they are dropped.
-    numbers = dict(clients=10, connections=200) if kind == DGRAM else dict(clients=300, connections=1000)
+    # What a user has unread in datagrams is bounded, and beyond that they are dropped (UNREAD).
+    numbers = dict(clients=4, connections=200) if kind == DGRAM else dict(clients=300, connections=1000)
 
     laboratory.start()
     with laboratory.trial(f"{kind} clients that send the largest messages") as trial:
         beside(trial, kind)
-        for swarm in [trial.swarm("largest", kind, uid=uid, **scaled_numbers(numbers)) for uid in (ALICE, BOB)]:
+        for swarm in [trial.swarm("largest", kind, uid=uid, **crowd(**numbers)) for uid in (ALICE, BOB)]:
             swarm.wait()
 
 
@@ -66,7 +62,7 @@ def test_messages_larger_than_the_usual_come_back(laboratory, kind):
     laboratory.start()
     with laboratory.trial(f"{kind} clients that send messages of 512 KiB") as trial:
         beside(trial, kind)
-        trial.swarm("largest", kind, uid=ALICE, clients=scaled(20), connections=scaled(60),
+        trial.swarm("largest", kind, uid=ALICE, **crowd(clients=20, connections=60),
                     send_buffer=256 << 10).wait()
 
 
@@ -75,7 +71,7 @@ def test_beside_clients_that_never_read_others_lose_nothing(laboratory, kind):
     laboratory.start()
     with laboratory.trial(f"{kind} clients that never read") as trial:
         for uid in (ALICE, BOB):
-            trial.swarm("mute", kind, uid=uid, clients=scaled(1000), pause=1).ready()
+            trial.swarm("mute", kind, uid=uid, pause=1, **crowd(clients=1000)).ready()
         trial.swarm("echo", kind, uid=CAROL, clients=20, seconds=2).wait()
         trial.expect_trace(DROPPED if kind == DGRAM else BROKEN_OFF)
 
@@ -85,7 +81,7 @@ def test_clients_that_read_late_get_all_that_they_have_sent(laboratory, kind):
     laboratory.start()
     with laboratory.trial(f"{kind} clients that write all they can, and read 2 s later") as trial:
         beside(trial, kind)
-        for swarm in [trial.swarm("late", kind, uid=uid, clients=scaled(500), seconds=2) for uid in (ALICE, BOB)]:
+        for swarm in [trial.swarm("late", kind, uid=uid, seconds=2, **crowd(clients=500)) for uid in (ALICE, BOB)]:
             assert swarm.wait()["bytes"] > 0
 
 
