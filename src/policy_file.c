@@ -76,7 +76,10 @@ int policy_load(const char *path, const struct policy_names *names, policy_repor
     if (length < 0) {
         return unreadable(report, context, path, (int)-length);
     }
-    if (fstat(fd, &after) < 0 || after.st_size != length || after.st_size != status.st_size ||
+    if (fstat(fd, &after) < 0) {
+        return unreadable(report, context, path, errno);
+    }
+    if (after.st_size != length || after.st_size != status.st_size ||
         after.st_mtim.tv_sec != status.st_mtim.tv_sec ||
         after.st_mtim.tv_nsec != status.st_mtim.tv_nsec) {
         report(context, 0, path, "was being written while it was read: try again");
