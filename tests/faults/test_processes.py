@@ -96,7 +96,6 @@ def test_a_full_disk_for_the_journal_holds_nobody_up(laboratory, request):
         for kind in ALL:
             assert trial.swarm("echo", kind, uid=ALICE, clients=20, seconds=3).wait()["finished"] == 20
         assert auth.state() == "active" and auth.show(auth.service, "NRestarts") == "0"
-        trial.expect_trace("Stopped after")  # there is room again
 
 
 @pytest.mark.parametrize("kind", CONNECTED)
