@@ -150,15 +150,26 @@ static void tally_finding(struct tally *tally, const struct pattern_finding *fin
     *counts[finding->verdict] += finding->bytes;
 }
 
-/* Some datagrams before this one were dropped; goes on with it. */
-static void skip_lost(struct swarm *swarm, struct client *client, uint64_t bytes)
+/*
+ * If what has come is a later datagram, those before it were dropped. Goes on with it then. By its
+ * length and its bytes: one of a few bytes does not say which it is.
+ */
+static bool skip_lost(struct swarm *swarm, struct client *client, size_t length)
 {
-    uint64_t to = client->in.position + bytes;
+    struct progress later = client->in;
 
-    while (client->in.position < to) {
-        progress(swarm, client, &client->in, rest_of(swarm, client, &client->in));
-        swarm->tally.lost_messages++;
+    while (later.message < client->out.message) {
+        if (rest_of(swarm, client, &later) == length &&
+            pattern_check(swarm->buffer, length, client->sender, later.position).verdict ==
+                PATTERN_RIGHT) {
+            swarm->tally.lost_messages += later.message - client->in.message;
+            swarm->tally.lost_bytes += later.position - client->in.position;
+            client->in = later;
+            return true;
+        }
+        progress(swarm, client, &later, rest_of(swarm, client, &later));
     }
+    return false;
 }
 
 /* So much has come back as it should. */
@@ -181,30 +192,33 @@ static bool is_surplus(const struct swarm *swarm, const struct client *client, s
            (swarm->type != SOCK_STREAM && client->in.message == client->out.message);
 }
 
+/* Whether what has come is a message and not as long as it should be. */
+static bool is_cut_off(const struct swarm *swarm, const struct client *client, size_t length)
+{
+    return swarm->type != SOCK_STREAM && length != rest_of(swarm, client, &client->in);
+}
+
 /*
  * LENGTH bytes have come that should be the next ones; of a message, all of it. Returns whether
  * the client can go on.
  */
 static bool take(struct swarm *swarm, struct client *client, size_t length)
 {
-    struct pattern_finding finding =
-        pattern_check(swarm->buffer, length, client->sender, client->in.position);
+    struct pattern_finding finding;
 
+    if (swarm->type == SOCK_DGRAM && skip_lost(swarm, client, length)) {
+        pass(swarm, client, length);
+        return true;
+    }
+    finding = pattern_check(swarm->buffer, length, client->sender, client->in.position);
     if (finding.verdict == PATTERN_RIGHT && is_surplus(swarm, client, length)) {
         finding = (struct pattern_finding){PATTERN_REPEATED, 0, length > 0 ? length : 1};
+    } else if (finding.verdict == PATTERN_RIGHT && is_cut_off(swarm, client, length)) {
+        finding = (struct pattern_finding){PATTERN_CHANGED, length, 1};
     }
     if (finding.verdict != PATTERN_RIGHT) {
         say_what_is_wrong(client, &finding);
         tally_finding(&swarm->tally, &finding);
-        if (finding.verdict != PATTERN_LOST || swarm->type != SOCK_DGRAM) {
-            return false;
-        }
-        skip_lost(swarm, client, finding.bytes);
-    }
-    if (swarm->type != SOCK_STREAM && length != rest_of(swarm, client, &client->in)) {
-        fprintf(stderr, "client %u, message %llu: has come with %zu bytes\n", client->sender,
-                (unsigned long long)client->in.message, length);
-        swarm->tally.changed_bytes++;
         return false;
     }
     pass(swarm, client, length);
@@ -235,8 +249,8 @@ static bool may_send(const struct swarm *swarm, const struct client *client)
 {
     const struct conduct *conduct = &swarm->conduct;
 
-    return !swarm->stopping && !client->is_shut && !client->rests && !client->gives_up &&
-           client->out.message < conduct->messages &&
+    return !swarm->stopping && !client->is_shut && !client->is_cut && !client->rests &&
+           !client->gives_up && client->out.message < conduct->messages &&
            (conduct->reading != READING_ALWAYS ||
             client->out.message - client->in.message < conduct->window);
 }
@@ -364,11 +378,11 @@ void client_run(struct swarm *swarm, struct client *client, uint32_t events)
         if (r != -EPIPE && r != -ECONNRESET && r != -ECONNREFUSED) {
             errx(1, "client %u could not send: %s", client->sender, strerror(-r));
         }
-        /* What has come back until then is looked at first. */
-        if (!reads(swarm) || client_receive(swarm, client)) {
+        if (!reads(swarm) || swarm->type == SOCK_DGRAM) {
             client_ended(swarm, client);
+            return;
         }
-        return;
+        client->is_cut = true; /* the end comes after what it is still owed */
     }
     client_rest(swarm, client);
     client_leave(swarm, client);

@@ -20,6 +20,7 @@ struct client {
     int fd; /* -1: the place is vacant */
     uint32_t sender;
     bool is_shut;     /* it sends no more, and has said so */
+    bool is_cut;      /* the service takes nothing any more */
     bool is_blocked;  /* the kernel takes nothing now */
     bool is_answered; /* something has come, perhaps unread */
     bool rests;       /* it pauses before it sends more */
