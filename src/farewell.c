@@ -128,10 +128,13 @@ int farewell_begin(struct loop *loop, const struct visitor *visitor, const char 
 {
     struct farewell *farewell;
     int fd = visitor->fd;
-    ssize_t sent = transfer_send(fd, text, length);
-    size_t done = sent > 0 ? (size_t)sent : 0;
+    ssize_t sent;
+    size_t done;
 
+    /* First: who has heard it may come again at once, and is not to find the place taken. */
     quota_leave(visitor->account);
+    sent = transfer_send(fd, text, length);
+    done = sent > 0 ? (size_t)sent : 0;
     if (sent < 0 && sent != -EAGAIN) {
         loop_close(loop, fd);
         if (sent != -EPIPE && sent != -ECONNRESET) {

@@ -220,6 +220,7 @@ static void *worker_run(void *argument)
 
     snprintf(name, sizeof(name), "worker-%zu", worker->loop.index);
     (void)pthread_setname_np(pthread_self(), name);
+    idle_tend(&worker->idle, &worker->loop); /* of connections that were there before it ran */
     while (!is_through(worker)) {
         tend(worker, serve(worker));
         obey(worker);
