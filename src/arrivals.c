@@ -3,7 +3,6 @@
 
 #include <errno.h>
 
-#include "peer.h"
 #include "reception.h"
 #include "util.h"
 #include "visitor.h"
@@ -75,29 +74,14 @@ static bool give(const struct loop *loop, const struct visitor *visitor)
     return true;
 }
 
-/* For a connection that was not let in because of ERROR. */
-static enum counter refusal(int error)
-{
-    switch (error) {
-    case EUSERS:
-        return COUNTER_REFUSED;
-    case EDQUOT:
-        return COUNTER_REFUSED_USER;
-    default:
-        return COUNTER_FAILED;
-    }
-}
-
 void arrivals_admit(struct loop *loop, enum role role, int fd, int type)
 {
     struct visitor visitor = {.fd = fd, .type = type, .role = role};
-    int r = quota_enter(loop->common->quota, peer_uid(fd), &visitor.account);
+    bool enters =
+        role == ROLE_ECHO ? visitor_enter(loop, &visitor) : visitor_may_enter(loop, &visitor);
 
     counter_add(&loop->counters, COUNTER_ACCEPTED, 1);
-    if (r < 0) {
-        counter_add(&loop->counters, refusal(-r), 1);
-        loop_close(loop, fd);
-    } else if (loop->common->n == 1 || !has_too_many(loop) || !give(loop, &visitor)) {
+    if (enters && (loop->common->n == 1 || !has_too_many(loop) || !give(loop, &visitor))) {
         serve(loop, &visitor);
     }
 }

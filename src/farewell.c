@@ -132,7 +132,7 @@ int farewell_begin(struct loop *loop, const struct visitor *visitor, const char 
     size_t done;
 
     /* First: who has heard it may come again at once, and is not to find the place taken. */
-    quota_leave(visitor->account);
+    visitor_leave(visitor);
     sent = transfer_send(fd, text, length);
     done = sent > 0 ? (size_t)sent : 0;
     if (sent < 0 && sent != -EAGAIN) {

@@ -160,20 +160,26 @@ uint64_t quota_connections(const struct quota *quota)
     return atomic_load_explicit(&quota->connections, memory_order_relaxed);
 }
 
-/* Under the lock, which is why the sum of all is not changed in between. */
+/* Under the lock, which is why what it says holds until that is given back. */
+static int find_place(const struct quota *quota, uid_t uid, uint64_t connections)
+{
+    uint64_t places = quota->limits.connections - (uid == 0 ? 0 : quota->reserve);
+
+    if (quota_connections(quota) >= places) {
+        return -EUSERS;
+    }
+    return connections >= quota->limits.connections_per_user ? -EDQUOT : 0;
+}
+
 static int take_place(struct account *account)
 {
     struct quota *quota = account->quota;
-    uint64_t places = quota->limits.connections - (account->uid == 0 ? 0 : quota->reserve);
-    uint64_t taken = quota_connections(quota);
+    int r = find_place(quota, account->uid, account->connections);
 
-    if (taken >= places) {
-        return -EUSERS;
+    if (r < 0) {
+        return r;
     }
-    if (account->connections >= quota->limits.connections_per_user) {
-        return -EDQUOT;
-    }
-    atomic_store_explicit(&quota->connections, taken + 1, memory_order_relaxed);
+    atomic_store_explicit(&quota->connections, quota_connections(quota) + 1, memory_order_relaxed);
     account->connections++;
     account->holders++;
     return 0;
@@ -194,6 +200,19 @@ int quota_enter(struct quota *quota, uid_t uid, struct account **ret)
     if (r == 0) {
         *ret = account;
     }
+    return r;
+}
+
+int quota_check(struct quota *quota, uid_t uid)
+{
+    const struct account wanted = {.uid = uid};
+    struct account *const *found;
+    int r;
+
+    pthread_mutex_lock(&quota->lock);
+    found = tfind(&wanted, &quota->accounts, compare);
+    r = find_place(quota, uid, found ? (*found)->connections : 0);
+    pthread_mutex_unlock(&quota->lock);
     return r;
 }
 

@@ -72,6 +72,9 @@ void quota_free(struct quota *quota);
  */
 int quota_enter(struct quota *quota, uid_t uid, struct account **ret);
 
+/* What quota_enter() would return now, but takes nothing. */
+int quota_check(struct quota *quota, uid_t uid);
+
 /* Gives the place back, and lets go of the account. */
 void quota_leave(struct account *account);
 

@@ -22,6 +22,12 @@ static int tell(struct loop *loop, const struct visitor *visitor)
     return farewell_begin(loop, visitor, text, (size_t)length);
 }
 
+/* Serves one who was admitted, if there still is a place. */
+static int welcome(struct loop *loop, struct visitor visitor)
+{
+    return visitor_enter(loop, &visitor) ? connection_new(loop, &visitor, GATE_WELCOME) : 0;
+}
+
 int reception_connection(struct loop *loop, const struct visitor *visitor)
 {
     int verdict;
@@ -37,7 +43,7 @@ int reception_connection(struct loop *loop, const struct visitor *visitor)
     }
     switch ((enum gate_verdict)verdict) {
     case GATE_ADMIT:
-        return connection_new(loop, visitor, GATE_WELCOME);
+        return welcome(loop, *visitor);
     case GATE_TELL:
         return tell(loop, visitor);
     case GATE_REFUSE:
