@@ -175,6 +175,7 @@ static bool skip_lost(struct swarm *swarm, struct client *client, size_t length)
 /* So much has come back as it should. */
 static void pass(struct swarm *swarm, struct client *client, size_t length)
 {
+    swarm->tally.answered += client->in.message == 0 && client->in.position == 0;
     swarm->tally.bytes += length;
     do {
         size_t rest = rest_of(swarm, client, &client->in);

@@ -4,7 +4,7 @@
 import pytest
 
 # What they assert is to be shown, too.
-pytest.register_assert_rewrite("fixtures", "laboratory", "swarms", "uds")
+pytest.register_assert_rewrite("fixtures", "journal", "laboratory", "swarms", "uds")
 
 import table  # noqa: E402
 from fixtures import daemon, pytest_configure, pytest_runtest_setup, service, units  # noqa: E402, F401

@@ -2,8 +2,9 @@
 
 /*
  * swarm CONDUCT SOCKET: clients of one socket that behave well, badly, or without any sense. Says
- * "ready" when there has been one in each place, and in the end, which is after --seconds, after
- * --connections, or at SIGTERM, what became of them, as one JSON object. --help has the rest.
+ * "ready" when there has been one in each place, and those that read have been answered; and in
+ * the end, which is after --seconds, after --connections, or at SIGTERM, what became of them, as
+ * one JSON object. --help has the rest.
  */
 
 #include "swarm.h"
@@ -45,36 +46,6 @@ static uint64_t now_usec(void)
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * SEC + (uint64_t)now.tv_nsec / 1000;
-}
-
-/* --- Queues. ---------------------------------------------------------------------------------- */
-
-void queue_add(struct queue *queue, struct client *client, uint64_t now)
-{
-    client->queue = queue;
-    client->due = now + queue->delay_usec;
-    client->next = NULL;
-    client->previous = queue->last;
-    *(queue->last ? &queue->last->next : &queue->first) = client;
-    queue->last = client;
-}
-
-void queue_remove(struct queue *queue, struct client *client)
-{
-    *(client->previous ? &client->previous->next : &queue->first) = client->next;
-    *(client->next ? &client->next->previous : &queue->last) = client->previous;
-    client->queue = NULL;
-}
-
-struct client *queue_take(struct queue *queue, uint64_t now)
-{
-    struct client *client = queue->first;
-
-    if (!client || client->due > now) {
-        return NULL;
-    }
-    queue_remove(queue, client);
-    return client;
 }
 
 /* --- The beginning. --------------------------------------------------------------------------- */
@@ -297,6 +268,18 @@ static void stop(struct swarm *swarm, struct client *clients, uint64_t n)
     }
 }
 
+/* Whether there has been a client in each place that knows where it stands: one that reads has had
+ * an answer or a refusal. */
+static bool has_come(const struct swarm *swarm, const struct options *options)
+{
+    const struct tally *tally = &swarm->tally;
+    bool knows = swarm->conduct.reading == READING_ALWAYS &&
+                 swarm->conduct.leaving != LEAVING_AT_WHIM && swarm->conduct.messages > 0;
+
+    return tally->connections >= options->clients &&
+           (!knows || tally->answered + tally->refused + tally->lost >= options->clients);
+}
+
 static void run(struct swarm *swarm, const struct options *options, struct client *clients)
 {
     uint64_t since = swarm->now;
@@ -309,7 +292,7 @@ static void run(struct swarm *swarm, const struct options *options, struct clien
         for (int i = 0; i < OPENED_AT_ONCE && has_room && may_open(swarm, options, since); i++) {
             has_room = open_one(swarm);
         }
-        if (!is_ready && swarm->tally.connections >= options->clients) {
+        if (!is_ready && has_come(swarm, options)) {
             is_ready = true;
             since = swarm->now;
             printf("ready\n");
@@ -346,6 +329,7 @@ static void report(const struct tally *tally)
         {"unreachable", tally->unreachable},
         {"refused", tally->refused},
         {"lost", tally->lost},
+        {"answered", tally->answered},
         {"finished", tally->finished},
         {"messages", tally->messages},
         {"bytes", tally->bytes},

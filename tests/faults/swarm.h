@@ -21,6 +21,7 @@ struct tally {
     uint64_t unreachable; /* attempts: there was no socket, or nobody who listens */
     uint64_t refused;     /* of these, ended by the service before anything came back */
     uint64_t lost;        /* of these, ended by the service later, or never answered */
+    uint64_t answered;    /* of these, those to which something has come back */
     uint64_t finished;    /* of these, served to the end */
     uint64_t messages;    /* that came back */
     uint64_t bytes;       /* that came back */

@@ -31,7 +31,7 @@ class Swarm:
         return os.pread(self.errors.fileno(), 2000, 0).decode()
 
     def ready(self):
-        """Waits until there has been a client in each place."""
+        """Waits until there has been a client in each place, and each, if it reads, has had an answer."""
         assert self.process.stdout.readline() == "ready\n", str(self)
         return self
 

@@ -78,6 +78,6 @@ def test_one_user_at_every_limit_at_once_costs_another_nothing(laboratory):
                   for kind in ALL for conduct, more in (("echo", {}), ("half-close", {"rate": 200}))]
         for swarm in honest:
             facts = swarm.wait()
-            assert facts["finished"] == facts["connections"] >= 100
+            assert facts["finished"] == facts["connections"] >= 100, str(swarm)
         trial.expect_trace("Connections refused, their user has --connections-max-per-user= already")
         trial.expect_trace("Datagrams dropped, (the sender does not read its replies|their user has too many unread)")
