@@ -227,26 +227,33 @@ static unsigned pay_some(struct debts *debts, struct debtor *debtor, unsigned co
     return taken;
 }
 
-/* Whether one that nothing is known of may be sent one reply, though half of the buffer is in use.
- * Many small ones, to all addresses that a user may have, take no more than a quarter of it. */
-static bool can_be_trusted(const struct debtor *debtor, const struct debt_channel *channel)
+/* Whether the user may be sent more though half of the buffer is in use and nothing shows that he
+ * reads. */
+static bool has_credit(const struct debtor *debtor, const struct debt_channel *channel)
 {
-    return account_unproven(debtor->account) < channel->capacity / DEBT_TRUST_SHARE ||
-           (debtor->first && (debtor->first->length + DEBT_OVERHEAD) * QUOTA_USER_ADDRESSES <=
-                                 channel->capacity / 4);
+    return account_unproven(debtor->account) < channel->capacity / DEBT_TRUST_SHARE;
 }
 
-/* How many replies DEBTOR may be sent while BEFORE bytes of the send buffer are in use. */
+/* Whether the next reply is so small that one to each address that a user may have takes no more
+ * than a quarter of the buffer. */
+static bool is_small(const struct debtor *debtor, const struct debt_channel *channel)
+{
+    return debtor->first &&
+           (debtor->first->length + DEBT_OVERHEAD) * QUOTA_USER_ADDRESSES <= channel->capacity / 4;
+}
+
+/*
+ * How many replies DEBTOR may be sent while BEFORE bytes of the send buffer are in use. Who does
+ * not seem to have read may have: others have been sent something since. It is sent one more, to
+ * look again.
+ */
 static unsigned find_burst(const struct debtor *debtor, bool reads, size_t before,
                            const struct debt_channel *channel)
 {
-    if (before < channel->capacity / 2) {
+    if (before < channel->capacity / 2 || (debtor->paid > 0 && reads)) {
         return debtor->burst;
     }
-    if (debtor->paid > 0) {
-        return reads ? debtor->burst : 0;
-    }
-    return can_be_trusted(debtor, channel) ? 1 : 0;
+    return has_credit(debtor, channel) || (debtor->paid == 0 && is_small(debtor, channel)) ? 1 : 0;
 }
 
 /* Sends a burst to one debtor, and says when it is to be tried again. */

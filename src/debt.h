@@ -23,7 +23,8 @@
  *
  * Once half of SO_SNDBUF is used so, what a user is sent before anything shows that it reads is
  * bounded over all of its addresses, and one small reply to each; who has been sent all that is
- * owed remains a debtor until that is shown.
+ * owed remains a debtor until that is shown. Within that bound each is sent one more now and then:
+ * what others are sent or read can hide for a while that a debtor reads.
  */
 
 #include <stdbool.h>

@@ -316,6 +316,33 @@ static void one_user_with_many_addresses_leaves_others_half_of_the_buffer(void *
     debts_deinit(&debts);
 }
 
+static void one_that_reads_is_seen_to_although_others_are_sent_more_in_the_meantime(void **state)
+{
+    struct debts debts;
+    struct outbox outbox = {.room = 1000, .weight = 10, .queued = 600};
+    struct sender good = sender_of(1);
+    uint64_t now = 0;
+
+    (void)state;
+    debts_init(&debts, quota);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(add(&debts, 1, "x", 1, now), 0);
+    }
+    for (int turn = 0; turn < 3; turn++) {
+        now = debts.retry_at;
+        debts_pay(&debts, now, channel_of(&outbox));
+        assert_int_equal(outbox.attempts, turn + 1);
+        outbox.queued += 40; /* of others; this one has read */
+    }
+    for (int turn = 0; turn < 20 && debts_owed_to(&debts, &good) > 0; turn++) {
+        now = debts.retry_at;
+        debts_pay(&debts, now, channel_of(&outbox));
+        outbox.queued = 720;
+    }
+    assert_int_equal(debts_owed_to(&debts, &good), 0);
+    debts_deinit(&debts);
+}
+
 static void a_probe_tells_who_reads_from_who_does_not(void **state)
 {
     struct debts debts;
@@ -359,6 +386,7 @@ int main(void)
         cmocka_unit_test(what_one_user_is_owed_is_bounded_whatever_its_addresses),
         cmocka_unit_test(one_that_is_not_refused_but_does_not_read_is_sent_ever_less),
         cmocka_unit_test(one_user_with_many_addresses_leaves_others_half_of_the_buffer),
+        cmocka_unit_test(one_that_reads_is_seen_to_although_others_are_sent_more_in_the_meantime),
         cmocka_unit_test(a_probe_tells_who_reads_from_who_does_not),
     };
 
