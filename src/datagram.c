@@ -164,10 +164,6 @@ static bool serve_batches(struct datagram *datagram, struct loop *loop, int batc
     }
     datagram->received = 0;
     for (int i = 0; i < batches && n == size && !loop->draining; i++) {
-        if (reply_has_enough(datagram)) {
-            (void)loop_rewatch(loop, &datagram->watch, 0);
-            break;
-        }
         n = receive_batch(datagram, loop, &batch, size, room);
         datagram->received += n;
         reply_batch(datagram, loop, batch.messages, keep_answerable(datagram, loop, &batch, n));

@@ -11,6 +11,7 @@
 #include "activation.h"
 #include "debt.h"
 #include "loop.h"
+#include "trust.h"
 
 struct datagram {
     struct watch watch;
@@ -18,12 +19,10 @@ struct datagram {
     enum role role;
     unsigned received;  /* datagrams, when it was looked at last */
     in_port_t port;     /* of an internet socket, in network byte order; else 0 */
-    bool wary;          /* probing who reads */
-    size_t wary_until;  /* datagrams owed at which receiving pauses while probing */
     size_t capacity;    /* bytes of the send buffer */
     size_t unwatched;   /* bytes sent since the last look at how many are unread */
-    bool crowded_out;   /* unread replies occupy more than half of it */
-    size_t unread_base; /* bytes of the send buffer that those occupy who do not read */
+    bool is_crowded;    /* unread replies occupy more than half of it */
+    struct trust trust; /* who is answered directly then */
     unsigned needs;     /* what the kernel says of senders: of the policy that was looked at last */
 
     /* Its worker's (datagrams.h). */

@@ -26,7 +26,6 @@ struct debtor {
     size_t paid;     /* bytes of the send buffer that the last burst took */
     size_t queued;   /* bytes of it that were in use after that */
     size_t unproven; /* bytes of it on the account, see debt.h */
-    bool probed;
     struct debtor *next;
 };
 
@@ -256,27 +255,50 @@ static unsigned find_burst(const struct debtor *debtor, bool reads, size_t befor
     return has_credit(debtor, channel) || (debtor->paid == 0 && is_small(debtor, channel)) ? 1 : 0;
 }
 
+/* Sends a burst. Returns how many replies the debtor took. */
+static unsigned pay_burst(struct debts *debts, struct debtor *debtor, unsigned burst, size_t before,
+                          const struct debt_channel *channel)
+{
+    unsigned taken = pay_some(debts, debtor, burst, channel);
+
+    if (taken == 0 && debtor->unproven > 0) {
+        return 0; /* what it was sent earlier is still to be seen */
+    }
+    debtor->queued = channel->queued(channel->context);
+    debtor->paid = debtor->queued > before ? debtor->queued - before : 0;
+    if (debtor->queued >= channel->capacity / 2 && taken > 0) {
+        debtor->unproven += debtor->paid;
+        account_trust(debtor->account, debtor->paid);
+    }
+    return taken;
+}
+
+/* Whether the last burst seems to have been read while BEFORE bytes of the send buffer are in use;
+ * if so, or if it does not matter, nothing is unproven. */
+static bool seems_to_read(struct debtor *debtor, size_t before, const struct debt_channel *channel)
+{
+    bool is_crowded = before >= channel->capacity / 2;
+    bool reads = debtor->paid == 0 || before + debtor->paid / 2 <= debtor->queued;
+
+    if (is_crowded && reads && debtor->unproven > 0) {
+        reads = debtor->paid > 0 &&
+                channel->believe(channel->context, &debtor->sender, debtor->unproven);
+    }
+    if (!is_crowded || reads) {
+        prove(debtor);
+    }
+    return reads;
+}
+
 /* Sends a burst to one debtor, and says when it is to be tried again. */
 static void pay_one(struct debts *debts, struct debtor *debtor, uint64_t now,
                     const struct debt_channel *channel)
 {
     size_t before = channel->queued(channel->context);
-    bool reads = before + debtor->paid / 2 <= debtor->queued || debtor->paid == 0;
+    bool reads = seems_to_read(debtor, before, channel);
     unsigned burst = find_burst(debtor, reads, before, channel);
-    unsigned taken = 0;
+    unsigned taken = burst > 0 ? pay_burst(debts, debtor, burst, before, channel) : 0;
 
-    if (before < channel->capacity / 2 || (reads && debtor->paid > 0)) {
-        prove(debtor);
-    }
-    if (burst > 0) {
-        taken = pay_some(debts, debtor, burst, channel);
-        debtor->queued = channel->queued(channel->context);
-        debtor->paid = debtor->queued > before ? debtor->queued - before : 0;
-    }
-    if (debtor->queued >= channel->capacity / 2 && taken > 0) {
-        debtor->unproven += debtor->paid;
-        account_trust(debtor->account, debtor->paid);
-    }
     if (reads && taken > 0) {
         debtor->retry_after = DEBT_RETRY_USEC_MIN;
         debtor->burst = debtor->burst * 2 < DEBT_BURST_MAX ? debtor->burst * 2 : DEBT_BURST_MAX;
@@ -308,61 +330,4 @@ void debts_pay(struct debts *debts, uint64_t now, const struct debt_channel *cha
         }
         link = &debtor->next;
     }
-}
-
-void debts_begin_probe(struct debts *debts, uint64_t now)
-{
-    /* Of those who have not taken what they were sent last, nothing new would be learnt. */
-    for (struct debtor *debtor = debts->debtors; debtor; debtor = debtor->next) {
-        debtor->probed = debtor->retry_after > DEBT_RETRY_USEC_MIN;
-    }
-    debts->probed = NULL;
-    debts->probes = 0;
-    /* First, what is on its way to those who read has to get there. */
-    debts->probe_until = now + DEBT_PROBE_USEC;
-    debts->retry_at = debts->probe_until;
-}
-
-/* What the probe has shown. */
-static void conclude_probe(const struct debts *debts, uint64_t now, bool reads)
-{
-    struct debtor *debtor = debts->probed;
-
-    debtor->burst = reads ? DEBT_BURST_MAX : 1;
-    debtor->paid = 0;
-    debtor->retry_after = reads ? DEBT_RETRY_USEC_MIN : DEBT_PROBE_USEC;
-    debtor->retry_at = reads ? now : now + debtor->retry_after;
-}
-
-bool debts_probe(struct debts *debts, uint64_t now, const struct debt_channel *channel)
-{
-    size_t queued = channel->queued(channel->context);
-
-    if (debts->probed && queued <= debts->probe_queued) {
-        conclude_probe(debts, now, true);
-    } else if (now < debts->probe_until) {
-        debts->retry_at = now + DEBT_RETRY_USEC_MIN;
-        return false;
-    } else if (debts->probed) {
-        conclude_probe(debts, now, false);
-    }
-    debts->probed = NULL;
-
-    for (struct debtor *debtor = debts->debtors; debtor && debts->probes < DEBT_PROBES;
-         debtor = debtor->next) {
-        if (debtor->probed || !debtor->first) {
-            continue;
-        }
-        debtor->probed = true;
-        debts->probes++;
-        if (pay_some(debts, debtor, 1, channel) == 1) {
-            debts->probed = debtor;
-            debts->probe_queued = queued;
-            debts->probe_until = now + DEBT_PROBE_USEC;
-            debts->retry_at = now + DEBT_RETRY_USEC_MIN;
-            return false;
-        }
-    }
-    debts->retry_at = now;
-    return true;
 }

@@ -18,8 +18,7 @@
  * to the very socket that sends, it queues without limit until the sender's SO_SNDBUF is full, and
  * then nobody is answered any more (unix_dgram_sendmsg() in Linux 6.18). All that can be seen is
  * how much of SO_SNDBUF is used by unread replies of all peers together (SIOCOUTQ). So a debtor is
- * paid in bursts that grow only if that figure falls after a burst; and debts_probe() finds out who
- * does not read by sending one reply to one peer at a time.
+ * paid in bursts that grow only if that figure falls after a burst.
  *
  * Once half of SO_SNDBUF is used so, what a user is sent before anything shows that it reads is
  * bounded over all of its addresses, and one small reply to each; who has been sent all that is
@@ -44,9 +43,7 @@ enum {
     DEBT_RETRY_USEC_MIN = 50,
     DEBT_RETRY_USEC_MAX = 100 * 1000,
     DEBT_BURST_MAX = 64,
-    DEBT_TRUST_SHARE = 16,  /* a sixteenth of the send buffer for what one user may not read */
-    DEBT_PROBE_USEC = 2000, /* for a peer to read the one reply that it is probed with */
-    DEBT_PROBES = 64,       /* how many peers are probed in one go */
+    DEBT_TRUST_SHARE = 16, /* a sixteenth of the send buffer for what one user may not read */
 };
 
 struct debtor;
@@ -59,11 +56,6 @@ struct debts {
     size_t datagrams;
     size_t bytes;
     uint64_t retry_at; /* CLOCK_MONOTONIC in microseconds; UINT64_MAX without debts */
-
-    struct debtor *probed;
-    unsigned probes;
-    uint64_t probe_until;
-    size_t probe_queued; /* what was unread before it */
 };
 
 /* The way to the peers. */
@@ -75,6 +67,8 @@ struct debt_channel {
     int (*send)(void *context, const struct sender *sender, const void *data, size_t length);
     /* Bytes that unread replies of all peers occupy in the send buffer. */
     size_t (*queued)(void *context);
+    /* Whether it may be taken for proven that SENDER has read BYTES of it: others may have. */
+    bool (*believe)(void *context, const struct sender *sender, size_t bytes);
     void *context;
     size_t capacity; /* bytes of the send buffer */
 };
@@ -101,11 +95,3 @@ void debts_each(const struct debts *debts,
 
 /* Tries every debtor whose time has come. */
 void debts_pay(struct debts *debts, uint64_t now, const struct debt_channel *channel);
-
-/*
- * Finds out which debtors read, while the caller sends nothing else and owes every reply. Begin,
- * then call debts_probe() again when retry_at has come, or earlier, until it returns true.
- * Afterwards those who do not read stay debtors, and the others are paid at the next debts_pay().
- */
-void debts_begin_probe(struct debts *debts, uint64_t now);
-bool debts_probe(struct debts *debts, uint64_t now, const struct debt_channel *channel);

@@ -119,19 +119,6 @@ static void forget_unheld(struct account *account)
     free(account);
 }
 
-bool quota_owes(struct quota *quota, uid_t uid)
-{
-    const struct account wanted = {.uid = uid};
-    struct account *const *found;
-    bool owes;
-
-    pthread_mutex_lock(&quota->lock);
-    found = tfind(&wanted, &quota->accounts, compare);
-    owes = found && atomic_load_explicit(&(*found)->addresses, memory_order_relaxed) > 0;
-    pthread_mutex_unlock(&quota->lock);
-    return owes;
-}
-
 struct account *account_hold(struct quota *quota, uid_t uid)
 {
     struct account *account;

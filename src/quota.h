@@ -101,13 +101,10 @@ static inline bool account_is_short(const struct account *account)
 bool account_owe_datagram(struct account *account, size_t bytes);
 void account_settle_datagram(struct account *account, size_t bytes);
 bool account_add_address(struct account *account);
+void account_drop_address(struct account *account);
 
 /* Bytes that were sent without a proof that they are read; how many these are; and that they have
  * been, or that it does not matter any more. */
 void account_trust(struct account *account, size_t bytes);
 uint64_t account_unproven(const struct account *account);
 void account_prove(struct account *account, size_t bytes);
-
-/* Whether anything is owed to an address of UID. Takes the lock: not for each message. */
-bool quota_owes(struct quota *quota, uid_t uid);
-void account_drop_address(struct account *account);

@@ -10,11 +10,8 @@
 
 enum {
     DATAGRAM_OVERHEAD = 1024,
-    /* Unread replies beyond this are not those of clients that are about to read them. */
-    UNREAD_PLAUSIBLE = 8 * 1024 * 1024,
     BRIEF_DATAGRAMS_PER_SENDER = 16, /* refusals and the like that one sender is owed at most */
     BRIEF_SENDERS = DEBT_SENDERS / 2,
-    WARY_TAKES = 256, /* datagrams received while probing; the others wait in the kernel */
 };
 
 static const struct sender *sender_of(const struct mmsghdr *message)
@@ -94,15 +91,24 @@ bool reply_enlarge(struct datagram *datagram, const struct loop *loop, size_t le
     return datagram->capacity > before;
 }
 
+/* How many bytes of the send buffer are in use. */
+static size_t find_unread(const struct datagram *datagram)
+{
+    int unread = 0;
+
+    return ioctl(datagram->watch.fd, SIOCOUTQ, &unread) == 0 && unread > 0 ? (size_t)unread : 0;
+}
+
 struct way {
     struct loop *loop;
-    int fd;
+    struct datagram *datagram;
 };
 
 static int way_send(void *context, const struct sender *sender, const void *data, size_t length)
 {
     const struct way *way = context;
-    int r = sender_reply(sender, way->fd, &way->loop->common->off_limits, data, length);
+    int r =
+        sender_reply(sender, way->datagram->watch.fd, &way->loop->common->off_limits, data, length);
 
     if (r < 0 && is_temporary(-r)) {
         return -EAGAIN;
@@ -116,9 +122,16 @@ static int way_send(void *context, const struct sender *sender, const void *data
 static size_t way_queued(void *context)
 {
     const struct way *way = context;
-    int queued = 0;
 
-    return ioctl(way->fd, SIOCOUTQ, &queued) == 0 && queued > 0 ? (size_t)queued : 0;
+    return find_unread(way->datagram);
+}
+
+static bool way_believe(void *context, const struct sender *sender, size_t bytes)
+{
+    const struct way *way = context;
+    struct datagram *datagram = way->datagram;
+
+    return trust_take(&datagram->trust, sender->uid, bytes, datagram->capacity);
 }
 
 void reply_show_owed(struct datagram *datagram, struct loop *loop, size_t before)
@@ -127,55 +140,34 @@ void reply_show_owed(struct datagram *datagram, struct loop *loop, size_t before
                 (int64_t)datagram->debts.datagrams - (int64_t)before);
 }
 
-/* Whether replies may go to this user directly. */
-static bool is_trusted(const struct datagram *datagram, const struct sender *sender)
-{
-    return !datagram->crowded_out || !quota_owes(datagram->debts.quota, sender->uid);
-}
-
 /* Looks how much is unread. */
-static size_t look_unread(struct datagram *datagram, struct loop *loop)
+static void look_unread(struct datagram *datagram)
 {
-    struct way way = {.loop = loop, .fd = datagram->watch.fd};
-    size_t unread = way_queued(&way);
+    size_t unread = find_unread(datagram);
+    bool was_crowded = datagram->is_crowded;
 
-    datagram->crowded_out = unread > datagram->capacity / 2;
-    return unread;
-}
-
-static void begin_wary(struct datagram *datagram)
-{
-    datagram->wary = true;
-    datagram->wary_until = datagram->debts.datagrams + WARY_TAKES;
-    debts_begin_probe(&datagram->debts, loop_now());
-}
-
-static void end_wary(struct datagram *datagram, struct loop *loop, size_t unread)
-{
-    datagram->wary = false;
-    datagram->unread_base = unread;
-    if (!loop->draining) {
-        (void)loop_rewatch(loop, &datagram->watch, EPOLLIN); /* it may have been deaf */
+    datagram->is_crowded = unread > datagram->capacity / 2;
+    if (datagram->is_crowded) {
+        trust_look(&datagram->trust, unread, datagram->capacity, loop_now());
+    } else if (was_crowded) {
+        trust_reset(&datagram->trust);
     }
 }
 
 void reply_pay(struct datagram *datagram, struct loop *loop, uint64_t now)
 {
-    struct way way = {.loop = loop, .fd = datagram->watch.fd};
+    struct way way = {.loop = loop, .datagram = datagram};
     const struct debt_channel channel = {
         .send = way_send,
         .queued = way_queued,
+        .believe = way_believe,
         .context = &way,
         .capacity = datagram->capacity,
     };
     size_t before = datagram->debts.datagrams;
 
-    if (datagram->wary && debts_probe(&datagram->debts, now, &channel)) {
-        end_wary(datagram, loop, way_queued(&way));
-    }
-    if (!datagram->wary) {
-        debts_pay(&datagram->debts, now, &channel);
-    }
+    look_unread(datagram);
+    debts_pay(&datagram->debts, now, &channel);
     reply_show_owed(datagram, loop, before);
 }
 
@@ -183,25 +175,12 @@ void reply_pay(struct datagram *datagram, struct loop *loop, uint64_t now)
  * After BYTES have been sent: looks whether replies pile up. The look is as rare as is safe; what
  * the kernel books for a small datagram is less than DATAGRAM_OVERHEAD.
  */
-static void watch_unread(struct datagram *datagram, struct loop *loop, size_t bytes)
+static void watch_unread(struct datagram *datagram, size_t bytes)
 {
-    size_t room;
-    size_t plausible;
-    size_t unread;
-
     datagram->unwatched += bytes;
-    if (datagram->unwatched < datagram->capacity / 128) {
-        return;
-    }
-    datagram->unwatched = 0;
-    unread = look_unread(datagram, loop);
-    room = unread < datagram->capacity ? datagram->capacity - unread : 0;
-    plausible = room / 4 < UNREAD_PLAUSIBLE ? room / 4 : UNREAD_PLAUSIBLE;
-    if (unread < datagram->unread_base) {
-        datagram->unread_base = unread;
-    }
-    if (unread - datagram->unread_base > plausible) {
-        begin_wary(datagram);
+    if (datagram->unwatched >= datagram->capacity / 128) {
+        datagram->unwatched = 0;
+        look_unread(datagram);
     }
 }
 
@@ -223,22 +202,25 @@ static void owe(struct datagram *datagram, struct loop *loop, const struct mmsgh
     reply_show_owed(datagram, loop, before);
 }
 
-/* Whether the reply to SENDER has to wait behind others. */
-static bool has_to_wait(const struct datagram *datagram, const struct sender *sender)
+/* Whether MESSAGE has to wait behind others, or for who is not known to read. */
+static bool has_to_wait(struct datagram *datagram, const struct mmsghdr *message)
 {
-    return datagram->wary || debts_owed_to(&datagram->debts, sender) ||
-           !is_trusted(datagram, sender);
+    const struct sender *sender = sender_of(message);
+
+    return debts_owed_to(&datagram->debts, sender) > 0 ||
+           (datagram->is_crowded &&
+            !trust_take(&datagram->trust, sender->uid, DATAGRAM_OVERHEAD + message->msg_len,
+                        datagram->capacity));
 }
 
 /* How many of MESSAGES, from the first on, can be sent as they are: all but those that have to
  * wait, and those to senders whose path has to be followed first. */
-static unsigned count_direct(const struct datagram *datagram, const struct mmsghdr *messages,
-                             unsigned n)
+static unsigned count_direct(struct datagram *datagram, const struct mmsghdr *messages, unsigned n)
 {
     unsigned run = 0;
 
     while (run < n && !sender_has_path(sender_of(&messages[run])) &&
-           !has_to_wait(datagram, sender_of(&messages[run]))) {
+           !has_to_wait(datagram, &messages[run])) {
         run++;
     }
     return run;
@@ -246,8 +228,7 @@ static unsigned count_direct(const struct datagram *datagram, const struct mmsgh
 
 /* Sends the first RUN of MESSAGES. Returns how many went, or a negative errno that is the first
  * one's. */
-static int send_run(struct datagram *datagram, struct loop *loop, struct mmsghdr *messages,
-                    unsigned run)
+static int send_run(struct datagram *datagram, struct mmsghdr *messages, unsigned run)
 {
     int sent = sendmmsg(datagram->watch.fd, messages, run, MSG_DONTWAIT | MSG_NOSIGNAL);
     size_t bytes = 0;
@@ -258,7 +239,7 @@ static int send_run(struct datagram *datagram, struct loop *loop, struct mmsghdr
     for (int i = 0; i < sent; i++) {
         bytes += DATAGRAM_OVERHEAD + messages[i].msg_len;
     }
-    watch_unread(datagram, loop, bytes);
+    watch_unread(datagram, bytes);
     return sent;
 }
 
@@ -271,7 +252,7 @@ static int send_one(struct datagram *datagram, struct loop *loop, const struct m
     if (r < 0) {
         return r;
     }
-    watch_unread(datagram, loop, DATAGRAM_OVERHEAD + message->msg_len);
+    watch_unread(datagram, DATAGRAM_OVERHEAD + message->msg_len);
     return 1;
 }
 
@@ -279,20 +260,20 @@ void reply_batch(struct datagram *datagram, struct loop *loop, struct mmsghdr *m
 {
     unsigned done = 0;
 
-    if (datagram->crowded_out) {
-        (void)look_unread(datagram, loop);
+    if (datagram->is_crowded) {
+        look_unread(datagram);
     }
     while (done < n) {
         struct mmsghdr *first = &messages[done];
         unsigned run = count_direct(datagram, first, n - done);
         int r;
 
-        if (run == 0 && has_to_wait(datagram, sender_of(first))) {
+        if (run == 0 && has_to_wait(datagram, first)) {
             owe(datagram, loop, first);
             done++;
             continue;
         }
-        r = run > 0 ? send_run(datagram, loop, first, run) : send_one(datagram, loop, first);
+        r = run > 0 ? send_run(datagram, first, run) : send_one(datagram, loop, first);
         if (r > 0) {
             done += (unsigned)r;
             continue;

@@ -4,13 +4,9 @@
 /*
  * The way out of a datagram socket: replies that go at once, those that are owed, and the watch
  * over the send buffer, which all senders share and which a sender that is connected and does not
- * read could fill. When unread replies have grown by more than is plausible for those who read, the
- * socket becomes wary: for some milliseconds it owes every reply and probes who reads; those who do
- * not are debtors from then on.
- *
- * A user with many addresses could go on so, with new ones each time. So when unread replies occupy
- * half of the buffer, users who have debtors get nothing directly any more, whichever the address:
- * it is owed, within their bounds. The other half is for those who read.
+ * read could fill. When unread replies occupy half of it, users are answered directly on credit
+ * (trust.h), and what goes beyond that is owed, within their bounds (debt.h): the other half is for
+ * those who read.
  */
 
 #include "datagram.h"
@@ -21,12 +17,6 @@
  */
 void reply_batch(struct datagram *datagram, struct loop *loop, struct mmsghdr *messages,
                  unsigned n);
-
-/* Whether receiving has to pause until the probing is over. */
-static inline bool reply_has_enough(const struct datagram *datagram)
-{
-    return datagram->wary && datagram->debts.datagrams >= datagram->wary_until;
-}
 
 /* Sends what is owed to senders whose time to be tried again has come (debts.retry_at). */
 void reply_pay(struct datagram *datagram, struct loop *loop, uint64_t now);

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+/*
+ * Whose datagrams are answered directly while a socket's send buffer is crowded.
+ *
+ * The kernel charges all replies that are not read yet to the socket that has sent them, and when
+ * SO_SNDBUF is full nobody is answered any more (debt.h). Up to half of it nothing has to be known
+ * of who reads. Beyond that, a user is answered directly only on credit: each reply is charged to
+ * him, until what all have unread has not grown by half of that, where that is more than it goes up
+ * and down anyway; then he evidently reads, and is charged nothing. A user whose credit is spent is
+ * answered by way of the debts, which look at each address by itself and send little that may stay
+ * unread; what they take for a proof that it is read may be mistaken, and is charged, too. He gets
+ * credit again after a while: half as much after twice as long each time that nothing has shown by
+ * then that he reads. So a user who does not read takes a bounded part of the buffer, whatever he
+ * does, and one who does is not slowed down for long.
+ *
+ * Users whom the kernel does not name are one. Where there are more users than there is room for,
+ * the others are answered by way of the debts.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum {
+    TRUST_USERS = 64,
+    TRUST_SHARE = 32,             /* a user's credit is so much of the send buffer, */
+    TRUST_SHARE_OF_ALL = 4,       /* and that of all is so much; */
+    TRUST_SURE_SHARE = 256,       /* less than this shows nothing */
+    TRUST_AGAIN_USEC = 50 * 1000, /* after this it is given again, */
+    TRUST_DOUBTS = 11,            /* so often ever later */
+    TRUST_WINDOW = 64,            /* looks */
+};
+
+struct trusted {
+    uid_t uid;
+    bool used;
+    bool spent;      /* he could not be answered for want of credit */
+    size_t charged;  /* bytes of the send buffer that nothing shows to be read */
+    size_t base;     /* bytes that all had unread before these */
+    unsigned doubts; /* how often he was given credit again for nothing */
+    uint64_t until;  /* when that is, CLOCK_MONOTONIC in microseconds; 0: no need */
+};
+
+struct trust {
+    struct trusted users[TRUST_USERS];
+    size_t charged; /* to all users */
+    size_t unread;  /* bytes, when trust_look() was called last */
+    uint64_t now;
+    size_t low[2]; /* of these, in this window of looks and in the last one */
+    size_t high[2];
+    unsigned looks;
+};
+
+/* Nobody is charged anything. */
+void trust_reset(struct trust *trust);
+
+/* Notes that UNREAD bytes of a buffer of CAPACITY are in use. To be called often while it is
+ * crowded. */
+void trust_look(struct trust *trust, size_t unread, size_t capacity, uint64_t now);
+
+/* Whether UID may have BYTES more of the buffer, which are charged to him then. */
+bool trust_take(struct trust *trust, uid_t uid, size_t bytes, size_t capacity);
