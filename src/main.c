@@ -13,7 +13,6 @@
 #include "log.h"
 #include "options.h"
 #include "policy.h"
-#include "restart.h"
 #include "service.h"
 #include "util.h"
 
@@ -44,13 +43,6 @@ static int fail(int error)
     return is_shortage(error) || error == EINTR ? EX_OSERR : EX_CONFIG;
 }
 
-static int announce_restart(void)
-{
-    int r = restart_announce();
-
-    return r >= 0 ? EX_OK : r == -EINVAL ? EX_USAGE : EX_UNAVAILABLE;
-}
-
 int main(int argc, char **argv)
 {
     struct options options;
@@ -73,9 +65,6 @@ int main(int argc, char **argv)
         return check_policy(options.check_policy);
     }
 
-    if (options.announce_restart) {
-        return announce_restart();
-    }
     n = activation_collect(options.policy != NULL, &sockets);
     if (n < 0) {
         return fail(-n);

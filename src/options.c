@@ -24,9 +24,6 @@ static void print_help(void)
         "      --busy-poll=USEC        After a message, look for the next one for so many\n"
         "                              microseconds before sleeping; auto (the default): where\n"
         "                              that pays; off: never\n"
-        "      --announce-restart      For ExecStop= in a unit: if this is a restart, have the "
-        "process\n"
-        "                              $MAINPID hand over to the next one\n"
         "      --bytes-max-per-user=BYTES\n"
         "                              Keep at most so much that one user has not read (K, M, G;\n"
         "                              default: 4K for each connection that it may have, 1M at "
@@ -152,7 +149,6 @@ static enum options_verdict invalid(const char *option, const char *value, const
 enum options_verdict options_parse(int argc, char **argv, struct options *options)
 {
     enum {
-        ANNOUNCE_RESTART = 256,
         BUSY_POLL,
         BYTES_MAX_PER_USER,
         CHECK_POLICY,
@@ -166,7 +162,6 @@ enum options_verdict options_parse(int argc, char **argv, struct options *option
         WORKERS
     };
     static const struct option known[] = {
-        {"announce-restart", no_argument, NULL, ANNOUNCE_RESTART},
         {"busy-poll", required_argument, NULL, BUSY_POLL},
         {"bytes-max-per-user", required_argument, NULL, BYTES_MAX_PER_USER},
         {"check-policy", required_argument, NULL, CHECK_POLICY},
@@ -194,9 +189,6 @@ enum options_verdict options_parse(int argc, char **argv, struct options *option
     optind = 0; /* glibc: start afresh, also the second time */
     while ((option = getopt_long(argc, argv, ":h", known, NULL)) >= 0) {
         switch (option) {
-        case ANNOUNCE_RESTART:
-            options->announce_restart = true;
-            break;
         case BUSY_POLL:
             if (parse_busy_poll(optarg, &options->busy_poll) < 0) {
                 return invalid("busy-poll", optarg, "auto, off or microseconds from 0 to 1000000");

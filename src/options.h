@@ -15,7 +15,6 @@ struct options {
     uint64_t idle_usec;         /* when a connection is closed; TIMESPAN_INFINITY: never */
     struct busy_poll_option busy_poll;
     const char *policy;       /* the file that says who may come in, or NULL */
-    bool announce_restart;    /* instead of serving: restart.h */
     const char *check_policy; /* the file to check instead of serving, or NULL */
     char **argv;              /* the command line */
     int log_level;            /* LOG_EMERG … LOG_DEBUG */
