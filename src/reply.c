@@ -26,6 +26,7 @@ static void count_unanswered(struct loop *loop, int error)
 
     switch (error) {
     case EACCES:
+    case ELOOP: /* a symbolic link on the way */
     case EPERM: /* the sender is connected to somebody else (unix(7)), or a firewall */
         reason = COUNTER_FORBIDDEN;
         break;
@@ -42,7 +43,6 @@ static void count_unanswered(struct loop *loop, int error)
     case ECONNRESET:
     case ENOENT:
     case ENOTDIR:
-    case ELOOP:
     case EPIPE: /* the sender reads no more */
     case EPROTOTYPE:
     case EINVAL: /* UDP from port 0 */

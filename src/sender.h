@@ -9,7 +9,8 @@
  * in the meantime, a symbolic link to the service manager's socket for example, and have the daemon
  * say what the client wants to whom the client chooses. So a path is followed once, to a descriptor
  * (O_PATH), and a reply is sent to that only if it is a socket that belongs to the user who has
- * sent the datagram, and none that the daemon itself uses.
+ * sent the datagram, and none that the daemon itself uses. There may be no symbolic link on the way
+ * but /var/run.
  */
 
 #include <stdbool.h>

@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,7 +85,7 @@ static void what_is_off_limits_gets_no_reply_by_any_name(void **state)
     int fd = bound(&target);
 
     (void)state;
-    assert_int_equal(symlink(path_of(&target), path_of(&link)), 0);
+    assert_int_equal(linkat(AT_FDCWD, path_of(&target), AT_FDCWD, path_of(&link), 0), 0);
     assert_int_equal(reply(&link, &off_limits), 0);
     assert_int_equal(off_limits_add(&off_limits, "/nonexistent"), 0);
     assert_int_equal(off_limits_add(&off_limits, path_of(&target)), 0);
@@ -94,6 +95,47 @@ static void what_is_off_limits_gets_no_reply_by_any_name(void **state)
     off_limits_deinit(&off_limits);
     unlink(path_of(&link));
     unlink(path_of(&target));
+    close(fd);
+}
+
+static void a_path_with_a_symbolic_link_on_it_gets_no_reply(void **state)
+{
+    const struct off_limits none = {0};
+    struct sender own = sender_at("own", geteuid());
+    struct sender link = sender_at("link", geteuid());
+    struct sender longer = sender_at("link/own", geteuid());
+    int fd = bound(&own);
+
+    (void)state;
+    assert_int_equal(symlink(path_of(&own), path_of(&link)), 0);
+    assert_int_equal(reply(&link, &none), -ELOOP);
+    unlink(path_of(&link));
+    assert_int_equal(symlink(directory, path_of(&link)), 0);
+    assert_int_equal(reply(&longer, &none), -ELOOP);
+    unlink(path_of(&link));
+    assert_int_equal(reply(&own, &none), 0);
+    unlink(path_of(&own));
+    close(fd);
+}
+
+/* It is one itself, on every host that has it. */
+static void the_old_name_of_run_is_followed(void **state)
+{
+    const struct off_limits none = {0};
+    struct sender sender = sender_at("x", geteuid());
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    int fd;
+
+    (void)state;
+    snprintf(un.sun_path, sizeof(un.sun_path), "/var/run/uds-echo-sender-%d", getpid());
+    memcpy(&sender.address, &un, sizeof(un));
+    sender.size = sizeof(un);
+    if (access("/var/run", W_OK) < 0) {
+        skip(); /* without the right to bind there */
+    }
+    fd = bound(&sender);
+    assert_int_equal(reply(&sender, &none), 0);
+    unlink(path_of(&sender));
     close(fd);
 }
 
@@ -158,6 +200,8 @@ int main(void)
         cmocka_unit_test(a_reply_reaches_the_socket_of_the_sender),
         cmocka_unit_test(a_socket_of_somebody_else_gets_no_reply),
         cmocka_unit_test(what_is_off_limits_gets_no_reply_by_any_name),
+        cmocka_unit_test(a_path_with_a_symbolic_link_on_it_gets_no_reply),
+        cmocka_unit_test(the_old_name_of_run_is_followed),
         cmocka_unit_test(what_is_no_socket_gets_no_reply),
         cmocka_unit_test(only_addresses_in_the_file_system_are_paths),
         cmocka_unit_test(the_same_address_of_two_users_is_two_senders),
