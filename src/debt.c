@@ -22,10 +22,14 @@ struct debtor {
     size_t bytes;
     uint64_t retry_at;
     uint64_t retry_after;
-    unsigned burst;  /* how many replies it is sent at a time */
-    size_t paid;     /* bytes of the send buffer that the last burst took */
-    size_t queued;   /* bytes of it that were in use after that */
-    size_t unproven; /* bytes of it on the account, see debt.h */
+    unsigned burst;    /* how many replies it is sent at a time */
+    size_t paid;       /* bytes of the send buffer that the last burst took */
+    size_t queued;     /* bytes of it that were in use after that */
+    size_t unproven;   /* bytes of it that nothing shows to be read (debt.h), on the account */
+    size_t base;       /* bytes that were in use at least, before the last burst */
+    size_t low;        /* and since then */
+    unsigned doubts;   /* how often it was sent more although it does not seem to read */
+    uint64_t again_at; /* when it may be once more */
     struct debtor *next;
 };
 
@@ -241,21 +245,17 @@ static bool is_small(const struct debtor *debtor, const struct debt_channel *cha
            (debtor->first->length + DEBT_OVERHEAD) * QUOTA_USER_ADDRESSES <= channel->capacity / 4;
 }
 
-/*
- * How many replies DEBTOR may be sent while BEFORE bytes of the send buffer are in use. Who does
- * not seem to have read may have: others have been sent something since. It is sent one more, to
- * look again.
- */
-static unsigned find_burst(const struct debtor *debtor, bool reads, size_t before,
-                           const struct debt_channel *channel)
+/* Whether it is so little together with what nothing shows to be read that the same to each address
+ * is a bounded part of the buffer. */
+static bool is_little(const struct debtor *debtor, const struct debt_channel *channel)
 {
-    if (before < channel->capacity / 2 || (debtor->paid > 0 && reads)) {
-        return debtor->burst;
-    }
-    return has_credit(debtor, channel) || (debtor->paid == 0 && is_small(debtor, channel)) ? 1 : 0;
+    size_t bytes = debtor->unproven + debtor->first->length + DEBT_ROOM;
+
+    return bytes * QUOTA_USER_ADDRESSES <= channel->capacity / DEBT_TRUST_SHARE;
 }
 
-/* Sends a burst. Returns how many replies the debtor took. */
+/* Sends a burst while BEFORE bytes of the send buffer are in use. Returns how many replies the
+ * debtor took. */
 static unsigned pay_burst(struct debts *debts, struct debtor *debtor, unsigned burst, size_t before,
                           const struct debt_channel *channel)
 {
@@ -267,27 +267,45 @@ static unsigned pay_burst(struct debts *debts, struct debtor *debtor, unsigned b
     debtor->queued = channel->queued(channel->context);
     debtor->paid = debtor->queued > before ? debtor->queued - before : 0;
     if (debtor->queued >= channel->capacity / 2 && taken > 0) {
+        debtor->base = channel->floor(channel->context);
+        debtor->low = debtor->queued;
         debtor->unproven += debtor->paid;
         account_trust(debtor->account, debtor->paid);
     }
     return taken;
 }
 
-/* Whether the last burst seems to have been read while BEFORE bytes of the send buffer are in use;
- * if so, or if it does not matter, nothing is unproven. */
-static bool seems_to_read(struct debtor *debtor, size_t before, const struct debt_channel *channel)
+/* Returns how many replies DEBTOR may be sent while less than half of the buffer is in use, and
+ * whether it reads, as far as can be seen. */
+static unsigned find_burst(struct debtor *debtor, size_t before, bool *reads)
 {
-    bool is_crowded = before >= channel->capacity / 2;
-    bool reads = debtor->paid == 0 || before + debtor->paid / 2 <= debtor->queued;
+    prove(debtor);
+    *reads = debtor->paid == 0 || before + debtor->paid / 2 <= debtor->queued;
+    return debtor->burst;
+}
 
-    if (is_crowded && reads && debtor->unproven > 0) {
-        reads = debtor->paid > 0 &&
-                channel->believe(channel->context, &debtor->sender, debtor->unproven);
+/* The same while more is in use. */
+static unsigned find_burst_when_crowded(struct debtor *debtor, uint64_t now, bool *reads,
+                                        const struct debt_channel *channel)
+{
+    if (debtor->unproven == 0) {
+        *reads = true;
+        return has_credit(debtor, channel) || is_small(debtor, channel) ? 1 : 0;
     }
-    if (!is_crowded || reads) {
+    *reads = debtor->low <= debtor->base + debtor->paid / 2;
+    if (*reads) {
         prove(debtor);
+        debtor->doubts = 0;
+        debtor->again_at = 0;
+        return debtor->burst;
     }
-    return reads;
+    if (now < debtor->again_at || !debtor->first ||
+        (!has_credit(debtor, channel) && !is_little(debtor, channel))) {
+        return 0;
+    }
+    debtor->again_at = now + ((uint64_t)DEBT_RETRY_USEC_MAX << debtor->doubts);
+    debtor->doubts += debtor->doubts < DEBT_DOUBTS;
+    return 1;
 }
 
 /* Sends a burst to one debtor, and says when it is to be tried again. */
@@ -295,8 +313,10 @@ static void pay_one(struct debts *debts, struct debtor *debtor, uint64_t now,
                     const struct debt_channel *channel)
 {
     size_t before = channel->queued(channel->context);
-    bool reads = seems_to_read(debtor, before, channel);
-    unsigned burst = find_burst(debtor, reads, before, channel);
+    bool is_crowded = before >= channel->capacity / 2;
+    bool reads;
+    unsigned burst = is_crowded ? find_burst_when_crowded(debtor, now, &reads, channel)
+                                : find_burst(debtor, before, &reads);
     unsigned taken = burst > 0 ? pay_burst(debts, debtor, burst, before, channel) : 0;
 
     if (reads && taken > 0) {
@@ -314,10 +334,12 @@ static void pay_one(struct debts *debts, struct debtor *debtor, uint64_t now,
 void debts_pay(struct debts *debts, uint64_t now, const struct debt_channel *channel)
 {
     struct debtor **link = &debts->debtors;
+    size_t queued = channel->queued(channel->context);
 
     debts->retry_at = UINT64_MAX;
     while (*link) {
         struct debtor *debtor = *link;
+        debtor->low = queued < debtor->low ? queued : debtor->low;
         if (debtor->retry_at <= now) {
             pay_one(debts, debtor, now, channel);
         }

@@ -20,10 +20,12 @@
  * how much of SO_SNDBUF is used by unread replies of all peers together (SIOCOUTQ). So a debtor is
  * paid in bursts that grow only if that figure falls after a burst.
  *
- * Once half of SO_SNDBUF is used so, what a user is sent before anything shows that it reads is
- * bounded over all of its addresses, and one small reply to each; who has been sent all that is
- * owed remains a debtor until that is shown. Within that bound each is sent one more now and then:
- * what others are sent or read can hide for a while that a debtor reads.
+ * Once half of SO_SNDBUF is used so, what a debtor is sent has to be seen to be read before it is
+ * sent more: then the figure comes down to where it was at least before, or some time afterwards.
+ * (Looked at once only it would tell nothing, because of what others are sent and read.) What
+ * nothing shows to be read is bounded for a user over all of its addresses, and one small reply to
+ * each is allowed besides; who has been sent all that is owed remains a debtor until that is shown.
+ * As what others have unread may hide it, a debtor is sent one more now and then, ever more rarely.
  */
 
 #include <stdbool.h>
@@ -43,7 +45,9 @@ enum {
     DEBT_RETRY_USEC_MIN = 50,
     DEBT_RETRY_USEC_MAX = 100 * 1000,
     DEBT_BURST_MAX = 64,
+    DEBT_ROOM = 1024,      /* what the kernel books for a reply besides its bytes, at most */
     DEBT_TRUST_SHARE = 16, /* a sixteenth of the send buffer for what one user may not read */
+    DEBT_DOUBTS = 14,      /* so often the time doubles until who does not read is sent more */
 };
 
 struct debtor;
@@ -67,8 +71,8 @@ struct debt_channel {
     int (*send)(void *context, const struct sender *sender, const void *data, size_t length);
     /* Bytes that unread replies of all peers occupy in the send buffer. */
     size_t (*queued)(void *context);
-    /* Whether it may be taken for proven that SENDER has read BYTES of it: others may have. */
-    bool (*believe)(void *context, const struct sender *sender, size_t bytes);
+    /* How many these were at least, of late. */
+    size_t (*floor)(void *context);
     void *context;
     size_t capacity; /* bytes of the send buffer */
 };

@@ -126,12 +126,11 @@ static size_t way_queued(void *context)
     return find_unread(way->datagram);
 }
 
-static bool way_believe(void *context, const struct sender *sender, size_t bytes)
+static size_t way_floor(void *context)
 {
     const struct way *way = context;
-    struct datagram *datagram = way->datagram;
 
-    return trust_take(&datagram->trust, sender->uid, bytes, datagram->capacity);
+    return trust_floor(&way->datagram->trust);
 }
 
 void reply_show_owed(struct datagram *datagram, struct loop *loop, size_t before)
@@ -160,7 +159,7 @@ void reply_pay(struct datagram *datagram, struct loop *loop, uint64_t now)
     const struct debt_channel channel = {
         .send = way_send,
         .queued = way_queued,
-        .believe = way_believe,
+        .floor = way_floor,
         .context = &way,
         .capacity = datagram->capacity,
     };

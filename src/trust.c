@@ -21,10 +21,15 @@ static size_t credit_of(const struct trusted *user, size_t capacity)
 
 static void note(struct trust *trust, size_t unread)
 {
-    if (trust->looks == TRUST_WINDOW) {
+    if (trust->since == 0) {
+        trust->low[1] = trust->high[1] = unread;
+        trust->since = trust->now;
+    }
+    if (trust->looks == TRUST_WINDOW || trust->now > trust->since + TRUST_WINDOW_USEC) {
         trust->low[1] = trust->low[0];
         trust->high[1] = trust->high[0];
         trust->looks = 0;
+        trust->since = trust->now;
     }
     if (trust->looks == 0 || unread < trust->low[0]) {
         trust->low[0] = unread;
@@ -38,11 +43,12 @@ static void note(struct trust *trust, size_t unread)
 /* How much is to be seen at least: twice what there is to be seen anyway. */
 static size_t find_sure(const struct trust *trust, size_t capacity)
 {
-    size_t low = trust->low[0] < trust->low[1] ? trust->low[0] : trust->low[1];
     size_t high = trust->high[0] > trust->high[1] ? trust->high[0] : trust->high[1];
     size_t least = capacity / TRUST_SURE_SHARE;
 
-    return 2 * (high - low) > least ? 2 * (high - low) : least;
+    size_t spread = high - trust_floor(trust);
+
+    return 2 * spread > least ? 2 * spread : least;
 }
 
 /* What is unread shows whether USER reads, or nothing. */

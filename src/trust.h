@@ -10,7 +10,7 @@
  * him, until what all have unread has not grown by half of that, where that is more than it goes up
  * and down anyway; then he evidently reads, and is charged nothing. A user whose credit is spent is
  * answered by way of the debts, which look at each address by itself and send little that may stay
- * unread; what they take for a proof that it is read may be mistaken, and is charged, too. He gets
+ * unread. He gets
  * credit again after a while: half as much after twice as long each time that nothing has shown by
  * then that he reads. So a user who does not read takes a bounded part of the buffer, whatever he
  * does, and one who does is not slowed down for long.
@@ -26,12 +26,13 @@
 
 enum {
     TRUST_USERS = 64,
-    TRUST_SHARE = 32,             /* a user's credit is so much of the send buffer, */
-    TRUST_SHARE_OF_ALL = 4,       /* and that of all is so much; */
-    TRUST_SURE_SHARE = 256,       /* less than this shows nothing */
-    TRUST_AGAIN_USEC = 50 * 1000, /* after this it is given again, */
-    TRUST_DOUBTS = 11,            /* so often ever later */
-    TRUST_WINDOW = 64,            /* looks */
+    TRUST_SHARE = 32,              /* a user's credit is so much of the send buffer, */
+    TRUST_SHARE_OF_ALL = 4,        /* and that of all is so much; */
+    TRUST_SURE_SHARE = 256,        /* less than this shows nothing */
+    TRUST_AGAIN_USEC = 50 * 1000,  /* after this it is given again, */
+    TRUST_DOUBTS = 11,             /* so often ever later */
+    TRUST_WINDOW = 64,             /* looks, */
+    TRUST_WINDOW_USEC = 20 * 1000, /* if they do not take longer than this */
 };
 
 struct trusted {
@@ -51,7 +52,8 @@ struct trust {
     uint64_t now;
     size_t low[2]; /* of these, in this window of looks and in the last one */
     size_t high[2];
-    unsigned looks;
+    unsigned looks; /* in this one, */
+    uint64_t since; /* which began then */
 };
 
 /* Nobody is charged anything. */
@@ -60,6 +62,12 @@ void trust_reset(struct trust *trust);
 /* Notes that UNREAD bytes of a buffer of CAPACITY are in use. To be called often while it is
  * crowded. */
 void trust_look(struct trust *trust, size_t unread, size_t capacity, uint64_t now);
+
+/* What was unread at least, of late: by who does not read, for the most part. */
+static inline size_t trust_floor(const struct trust *trust)
+{
+    return trust->low[0] < trust->low[1] ? trust->low[0] : trust->low[1];
+}
 
 /* Whether UID may have BYTES more of the buffer, which are charged to him then. */
 bool trust_take(struct trust *trust, uid_t uid, size_t bytes, size_t capacity);
