@@ -3,9 +3,11 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "echo.h"
@@ -22,6 +24,9 @@ struct owed {
 /* The client's end, its departure included, as long as there is nothing to be sent. */
 enum { EVENTS_READING = EPOLLIN | EPOLLRDHUP };
 
+/* How long a connection that is stalled waits for a look at what its user has unread. */
+enum { STALL_USEC = 100 * 1000 };
+
 /* Forgets what is owed. */
 static void forget_owed(struct connection *connection)
 {
@@ -30,6 +35,22 @@ static void forget_owed(struct connection *connection)
         free(connection->owed);
         connection->owed = NULL;
     }
+}
+
+/* Forgets what the kernel keeps beyond SO_SNDBUF. Another one may be sent then. */
+static void forget_oversize(struct loop *loop, struct connection *connection)
+{
+    if (connection->oversize > 0) {
+        account_settle(connection->account, connection->oversize);
+        connection->oversize = 0;
+        loop->stalled_until = 0;
+    }
+}
+
+static void end_stall(struct loop *loop, struct connection *connection)
+{
+    loop->stalled -= connection->is_stalled;
+    connection->is_stalled = false;
 }
 
 void connection_free(struct loop *loop, struct connection *connection)
@@ -43,6 +64,8 @@ void connection_free(struct loop *loop, struct connection *connection)
     loop_unwatch(loop, &connection->watch);
     loop_close(loop, connection->watch.fd);
     forget_owed(connection);
+    forget_oversize(loop, connection);
+    end_stall(loop, connection);
     quota_leave(connection->account);
     free(connection);
     member_count(loop_member(loop), -1);
@@ -94,13 +117,50 @@ int connection_hold(struct loop *loop, struct connection *connection)
     return loop_rewatch(loop, &connection->watch, EPOLLOUT);
 }
 
-/* There may be room again. Returns as echo_once(). */
-static int go_on(struct loop *loop, struct connection *connection)
+static int hold_oversize(struct loop *loop, struct connection *connection, size_t length)
+{
+    connection->oversize = length;
+    account_owe(connection->account, length);
+    return connection_hold(loop, connection);
+}
+
+ssize_t connection_send(struct loop *loop, struct connection *connection, const char *data,
+                        size_t length)
+{
+    ssize_t n = transfer_send(connection->watch.fd, data, length);
+    int r;
+
+    if (n != -EMSGSIZE) {
+        return n;
+    }
+    /* The client has raised its SO_SNDBUF beyond this socket's, which is net.core.wmem_default as
+     * that of any that was accepted. Raised as far as the client could, the message fits. */
+    n = transfer_send_oversize(connection->watch.fd, data, length, loop->send_buffer);
+    r = n < 0 ? 0 : hold_oversize(loop, connection, length);
+    return r < 0 ? r : n;
+}
+
+int connection_stall(struct loop *loop, struct connection *connection)
+{
+    if (loop->stalled == 0) {
+        loop->stalled_until = loop_now() + STALL_USEC;
+    }
+    loop->stalled++;
+    connection->stall = loop->stalls++;
+    connection->is_stalled = true;
+    connection->is_held = true;
+    return loop_rewatch(loop, &connection->watch, 0);
+}
+
+/* There may be room again. EVENTS and what it returns are echo_once()'s. */
+static int go_on(struct loop *loop, struct connection *connection, uint32_t events)
 {
     int r = loop_rewatch(loop, &connection->watch, EVENTS_READING);
 
+    forget_oversize(loop, connection);
+    end_stall(loop, connection);
     connection->is_held = false;
-    return r < 0 ? r : echo_once(loop, connection, EPOLLRDHUP);
+    return r < 0 ? r : echo_once(loop, connection, events | EPOLLRDHUP);
 }
 
 /* Sends what is owed, and reads on when nothing is left of it. Returns 0 or a negative errno. */
@@ -108,7 +168,7 @@ static int connection_pay(struct loop *loop, struct connection *connection)
 {
     struct owed *owed = connection->owed;
     ssize_t n =
-        transfer_send(connection->watch.fd, owed->data + owed->sent, owed->length - owed->sent);
+        connection_send(loop, connection, owed->data + owed->sent, owed->length - owed->sent);
 
     if (n < 0) {
         return n == -EAGAIN ? 0 : (int)n;
@@ -118,14 +178,14 @@ static int connection_pay(struct loop *loop, struct connection *connection)
         return 0;
     }
     forget_owed(connection);
-    return loop_rewatch(loop, &connection->watch, EVENTS_READING);
+    return connection->is_held ? 0 : loop_rewatch(loop, &connection->watch, EVENTS_READING);
 }
 
 /* Does what can be done now; EVENTS and what it returns are echo_once()'s. */
 static int connection_move(struct loop *loop, struct connection *connection, uint32_t events)
 {
     return connection->owed      ? connection_pay(loop, connection)
-           : connection->is_held ? go_on(loop, connection)
+           : connection->is_held ? go_on(loop, connection, events)
                                  : echo_once(loop, connection, events);
 }
 
@@ -220,6 +280,19 @@ int connection_new(struct loop *loop, const struct visitor *visitor, const char 
     return 0;
 }
 
+/* What the kernel keeps for the client of another process's doing. Returns 0 or a negative errno.
+ */
+static int adopt_oversize(struct loop *loop, struct connection *connection)
+{
+    int unread = 0;
+
+    if (connection->is_stream || ioctl(connection->watch.fd, SIOCOUTQ, &unread) < 0 || unread < 0 ||
+        (size_t)unread <= loop->send_buffer) {
+        return 0;
+    }
+    return hold_oversize(loop, connection, (size_t)unread);
+}
+
 int connection_adopt(struct loop *loop, const struct visitor *visitor, const char *owed,
                      size_t length)
 {
@@ -230,11 +303,41 @@ int connection_adopt(struct loop *loop, const struct visitor *visitor, const cha
         visitor_dismiss(loop, visitor);
         return -ENOMEM;
     }
-    r = owed ? connection_owe(loop, connection, owed, length) : 0;
+    r = owed ? connection_owe(loop, connection, owed, length) : adopt_oversize(loop, connection);
     if (r < 0) {
         connection_free(loop, connection);
     }
     return r;
+}
+
+/* The one that has been stalled for longest, of those that may go on; or NULL. */
+static struct connection *find_first_stalled(const struct loop *loop)
+{
+    struct connection *first = NULL;
+
+    for (struct connection *connection = loop->connections; connection;
+         connection = connection->next) {
+        if (connection->is_stalled && (!first || connection->stall < first->stall) &&
+            !account_is_short(connection->account)) {
+            first = connection;
+        }
+    }
+    return first;
+}
+
+void connections_resume(struct loop *loop)
+{
+    struct connection *connection = find_first_stalled(loop);
+
+    if (!connection) {
+        loop->stalled_until = loop_now() + STALL_USEC;
+        return;
+    }
+    end_stall(loop, connection);
+    connection->is_held = false;
+    if (loop_rewatch(loop, &connection->watch, EVENTS_READING) < 0) {
+        connection_fail(loop, connection, ENOMEM);
+    }
 }
 
 bool connection_owed(const struct connection *connection, const char **data, size_t *length)

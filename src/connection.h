@@ -9,6 +9,10 @@
  * thereby held back alone: it costs at most STREAM_READ_MAX bytes or one message. If its user has
  * much unread already, nothing is kept, and what the client sends waits in the kernel.
  *
+ * What the kernel keeps for the client is bounded by SO_SNDBUF, but for a message that is larger:
+ * such a one is counted as owed until it has been read, and nothing else is sent before. While its
+ * user has much unread it is not sent: the connection stalls.
+ *
  * Whether a side has shut down is not kept here: the kernel knows, and says so again.
  */
 
@@ -27,9 +31,12 @@ struct connection {
     bool marks_messages; /* transfer_mark() was called */
     bool is_bulky;       /* the last receive was large: the next one is spliced */
     bool is_held;        /* nothing is kept, but the client takes nothing now */
+    bool is_stalled;     /* held until its user has less unread, */
+    uint64_t stall;      /* as the one with this number */
     enum role role;
     struct account *account;
     struct owed *owed; /* what the client has not taken yet, or NULL */
+    size_t oversize;   /* bytes of a message that the kernel keeps beyond SO_SNDBUF */
     struct connection *next;
     struct connection **link; /* what points at this one in the loop's list */
 };
@@ -71,3 +78,14 @@ static inline bool connection_waits(const struct connection *connection)
 
 /* Waits for room instead of for more, and keeps nothing. Returns 0 or a negative errno. */
 int connection_hold(struct loop *loop, struct connection *connection);
+
+/* As transfer_send(), also a message that is larger than SO_SNDBUF: the connection is held then. */
+ssize_t connection_send(struct loop *loop, struct connection *connection, const char *data,
+                        size_t length);
+
+/* Neither sends nor receives until its user has less unread. Returns 0 or a negative errno. */
+int connection_stall(struct loop *loop, struct connection *connection);
+
+/* Has the one go on that has been stalled for longest, of those whose users have less unread by
+ * now. To be called when the time for it has come (loop->stalled_until). */
+void connections_resume(struct loop *loop);

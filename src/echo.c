@@ -11,6 +11,9 @@
 /* Below this, copying is as fast (at 8 KiB: 3.5 microseconds against 2.6). */
 enum { SPLICE_MIN = 8 * 1024 };
 
+/* Bytes of SO_SNDBUF that no message may have (unix_dgram_sendmsg() in Linux). */
+enum { SEND_BUFFER_KEPT = 32 };
+
 /* Receives on seqpacket when the client may have shut down its side; FLAGS and what it returns are
  * transfer_receive_marked()'s. */
 static ssize_t receive_last(struct loop *loop, struct connection *connection, int flags)
@@ -70,7 +73,7 @@ static void count_received(struct loop *loop, size_t length)
  * connection. */
 static int answer(struct loop *loop, struct connection *connection, const char *data, size_t length)
 {
-    ssize_t sent = transfer_send(connection->watch.fd, data, length);
+    ssize_t sent = connection_send(loop, connection, data, length);
 
     if (sent == (ssize_t)length) {
         return 0;
@@ -139,12 +142,25 @@ static int take_off(struct loop *loop, const struct connection *connection, size
     return 0;
 }
 
+/* Whether a message comes next that is larger than SO_SNDBUF. */
+static bool is_oversize(const struct loop *loop, const struct connection *connection)
+{
+    return !connection->is_stream &&
+           recv(connection->watch.fd, NULL, 0, MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC) >
+               (ssize_t)(loop->send_buffer - SEND_BUFFER_KEPT);
+}
+
 /* Sends back what comes next, and takes off as much as is gone. Returns as echo_once(). */
 static int echo_sparingly(struct loop *loop, struct connection *connection, uint32_t events)
 {
-    ssize_t n = receive(loop, connection, events, MSG_PEEK);
+    ssize_t n;
     ssize_t sent;
 
+    if (is_oversize(loop, connection)) {
+        /* Who has hung up would be so again and again. */
+        return events & (EPOLLHUP | EPOLLERR) ? -EPIPE : connection_stall(loop, connection);
+    }
+    n = receive(loop, connection, events, MSG_PEEK);
     if (n < 0) {
         return n == -EINTR ? -EAGAIN : (int)n;
     }

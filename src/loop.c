@@ -22,22 +22,29 @@ enum {
     REFUSED_NSEC = 10 * 1000 * 1000,
 };
 
-/*
- * The largest SO_SNDBUF that can be set: net.core.wmem_max, which the kernel doubles (socket(7)).
- * Asked of a socket, because /proc/sys is out of a sandboxed service's sight.
- */
-static size_t find_send_buffer_max(void)
+static size_t get_send_buffer(int fd)
 {
-    CLEANUP(fd_close) int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    const int all = INT_MAX / 2;
     int got = 0;
     socklen_t size = sizeof(got);
 
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &all, sizeof(all)) < 0 ||
-        getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &got, &size) < 0 || got < 0) {
-        return 0;
+    return getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &got, &size) < 0 || got < 0 ? 0 : (size_t)got;
+}
+
+/*
+ * SO_SNDBUF of a Unix socket: what it is by itself, and the largest that can be set, which is
+ * net.core.wmem_max, which the kernel doubles (socket(7)). Asked of a socket, because /proc/sys is
+ * out of a sandboxed service's sight.
+ */
+static void find_send_buffers(struct loop *loop)
+{
+    CLEANUP(fd_close) int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const int all = INT_MAX / 2;
+
+    if (fd >= 0) {
+        loop->send_buffer = get_send_buffer(fd);
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &all, sizeof(all));
+        loop->send_buffer_max = get_send_buffer(fd);
     }
-    return (size_t)got;
 }
 
 /*
@@ -81,7 +88,7 @@ int loop_init(struct loop *loop, struct common *common, size_t index,
         .pipe = {-1, -1},
         .busy_poll = busy_poll_new(busy_poll),
     };
-    loop->send_buffer_max = find_send_buffer_max();
+    find_send_buffers(loop);
     loop->slot_size = (message_max(loop) + page - 1) / page * page;
     loop->slots = mmap(NULL, LOOP_SLOTS * loop->slot_size, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

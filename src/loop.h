@@ -46,7 +46,8 @@ struct loop {
      */
     char *slots;
     size_t slot_size;
-    size_t send_buffer_max; /* the largest SO_SNDBUF to be had here, as the kernel counts it */
+    size_t send_buffer_max; /* the largest SO_SNDBUF to be had here, as the kernel counts it, */
+    size_t send_buffer;     /* and that of a new Unix socket */
     bool slots_grown;       /* a message was larger than LOOP_SLOT_KEPT */
     int pipe[2];            /* for transfer_splice(); empty between two messages, or -1 */
 
@@ -56,6 +57,9 @@ struct loop {
 
     uint32_t tick; /* coarse time, for those who want to know when something was used (idle.h) */
     struct connection *connections;
+    size_t stalled;         /* connections that wait for their user to have less unread, */
+    uint64_t stalls;        /* and how many there have been */
+    uint64_t stalled_until; /* when to look whether he has, CLOCK_MONOTONIC in microseconds */
     struct farewells farewells;
     unsigned farewells_max; /* of those, this loop's share */
     bool descriptor_freed;  /* a connection was closed since accepting paused */

@@ -16,14 +16,26 @@ ssize_t transfer_send(int fd, const char *data, size_t length)
 {
     ssize_t n = send(fd, data, length, MSG_DONTWAIT | MSG_NOSIGNAL);
 
-    if (n < 0 && errno == EMSGSIZE) {
-        /* The client has raised its SO_SNDBUF beyond this socket's; an accepted Unix socket starts
-         * with net.core.wmem_default. Raised as far as the client could, the message fits. */
-        const int size = (int)length;
-        (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-        n = send(fd, data, length, MSG_DONTWAIT | MSG_NOSIGNAL);
-    }
     return n < 0 ? send_error() : n;
+}
+
+/* As getsockopt(2) says it: the kernel takes twice what is asked for (socket(7)). */
+static void set_send_buffer(int fd, size_t bytes)
+{
+    const int half = (int)(bytes / 2);
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &half, sizeof(half));
+}
+
+ssize_t transfer_send_oversize(int fd, const char *data, size_t length, size_t usual)
+{
+    enum { OVERHEAD = 256 }; /* the kernel wants 32 bytes more (unix_dgram_sendmsg()) */
+    ssize_t n;
+
+    set_send_buffer(fd, length + OVERHEAD);
+    n = transfer_send(fd, data, length);
+    set_send_buffer(fd, usual);
+    return n;
 }
 
 /*

@@ -8,10 +8,16 @@
 
 /*
  * Sends LENGTH bytes at DATA. Returns how many the kernel took (all or nothing on seqpacket), or a
- * negative errno: -EAGAIN if it has no room now. A message that is larger than SO_SNDBUF has that
- * raised, as far as the host allows.
+ * negative errno: -EAGAIN if it has no room now, -EMSGSIZE if the message is larger than SO_SNDBUF.
  */
 ssize_t transfer_send(int fd, const char *data, size_t length);
+
+/*
+ * The same for such a message, for which SO_SNDBUF is raised as far as the host allows, and is
+ * USUAL bytes, as getsockopt(2) says, afterwards: until the message has been read there is no room
+ * for another one then.
+ */
+ssize_t transfer_send_oversize(int fd, const char *data, size_t length, size_t usual);
 
 /*
  * Receives a message from a seqpacket socket that has been marked, and tells an empty one from the

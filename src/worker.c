@@ -59,6 +59,9 @@ static uint64_t next_deadline(const struct worker *worker)
 
     until = datagrams < until ? datagrams : until;
     until = farewells < until ? farewells : until;
+    if (worker->loop.stalled > 0 && worker->loop.stalled_until < until) {
+        until = worker->loop.stalled_until;
+    }
     return gate && gate_deadline(gate) < until ? gate_deadline(gate) : until;
 }
 
@@ -206,6 +209,9 @@ static void tend(struct worker *worker, int events)
     }
     datagrams_tend(&worker->datagrams, loop);
     idle_tend(&worker->idle, loop);
+    if (loop->stalled > 0 && loop_now() >= loop->stalled_until) {
+        connections_resume(loop);
+    }
     if (loop->farewells.first) {
         farewell_end_due(loop, loop_now());
     }

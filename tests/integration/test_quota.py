@@ -2,12 +2,15 @@
 """What each user may hold: one at a limit, however it got there, is in nobody's way but its own."""
 
 import contextlib
+import fcntl
 import os
 import socket
+import struct
+import termios
 
 import pytest
-from uds import CONNECTED, DGRAM, PATIENCE, SEQPACKET, STREAM, connect, echoes, eventually, listening, open_socket, \
-    receive_exactly
+from uds import CONNECTED, DGRAM, PATIENCE, SEQPACKET, STREAM, connect, descriptors, echoes, eventually, listening, \
+    open_socket, receive_exactly
 
 ALICE, BOB = 61001, 61002
 
@@ -117,6 +120,60 @@ def test_who_has_much_unread_and_shuts_down_gets_it_all_and_the_end(daemon, kind
         got = receive_exactly(hog, count) if kind == STREAM else receive_messages(hog, count)
         assert got == bytes(i % 251 for i in range(count))
         assert hog.recv(1) == b""
+
+
+OVERSIZE = 300_000  # more than SO_SNDBUF of a connection that was accepted, and as much as a client may always have
+
+
+def unread(client):
+    return struct.unpack("i", fcntl.ioctl(client, termios.FIONREAD, b"\0" * 4))[0]
+
+
+def send_oversize(client, fill):
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, OVERSIZE)
+    client.settimeout(PATIENCE)
+    client.send(bytes([fill]) * OVERSIZE)
+
+
+def test_messages_beyond_the_send_buffer_are_bounded_for_a_user_and_all_come_back(daemon):
+    server = listening(SEQPACKET)
+    process = daemon([server], "--bytes-max-per-user=1M")
+    hogs = [connect_as(ALICE, SEQPACKET, server) for _ in range(10)]
+    for number, hog in enumerate(hogs):
+        send_oversize(hog, number)
+    # At half of what the user may have no more are sent: two of these are more than that.
+    assert eventually(lambda: sum(unread(hog) > 0 for hog in hogs) >= 2)
+    assert sum(unread(hog) > 0 for hog in hogs) == 2
+    other = connect_as(BOB, SEQPACKET, server)
+    send_oversize(other, 99)
+    assert other.recv(1 << 20) == bytes([99]) * OVERSIZE
+    # Who has waited for longest comes first.
+    for number, hog in enumerate(hogs):
+        assert hog.recv(1 << 20) == bytes([number]) * OVERSIZE
+    for number, hog in enumerate(hogs):
+        send_oversize(hog, number + 100)
+        assert hog.recv(1 << 20) == bytes([number + 100]) * OVERSIZE
+    assert process.terminate() == 0
+    assert "Connections" not in process.log()
+
+
+def test_who_hangs_up_while_its_user_has_too_much_unread_is_let_go(daemon):
+    server = listening(SEQPACKET)
+    process = daemon([server], "--bytes-max-per-user=1M")
+    other = connect_as(BOB, SEQPACKET, server)
+    assert echoes(other)
+    before = descriptors(process.pid)
+    hogs = [connect_as(ALICE, SEQPACKET, server) for _ in range(10)]
+    for hog in hogs:
+        send_oversize(hog, 1)
+    assert eventually(lambda: sum(unread(hog) > 0 for hog in hogs) == 2)
+    waiting = [hog for hog in hogs if not unread(hog)]
+    for hog in waiting[:4]:
+        hog.close()
+    for hog in waiting[4:]:
+        hog.shutdown(socket.SHUT_RDWR)
+    assert eventually(lambda: descriptors(process.pid) == before + 2)
+    assert echoes(other)
 
 
 def test_empty_messages_come_back_from_who_has_much_unread(daemon):
