@@ -77,6 +77,18 @@ def test_a_removal_keeps_the_configuration_and_an_installation_takes_it_up(insta
     assert installed.run("systemctl is-enabled uds-echo.socket") == "enabled"
 
 
+def test_a_removal_stops_sockets_of_ones_own_even_if_a_client_waits(installed):
+    for name in ("busy", "idle"):
+        installed.run(f"printf '[Socket]\nListenStream=/run/{name}.sock\nService=uds-echo@{name}.service\n' "
+                      f">/etc/systemd/system/{name}.socket && systemctl daemon-reload && systemctl start {name}.socket")
+    installed.start("ping", "uds-echo ping --reconnect --interval=5ms /run/busy.sock")
+    installed.run(wait_for("systemctl is-active uds-echo@busy.service"))
+    installed.run("apt-get remove --yes uds-echo-services")
+    assert installed.is_running("ping")
+    assert installed.status("pgrep uds-echod")[0] == 1
+    assert installed.run("systemctl is-active busy.socket idle.socket || true").split() == ["inactive"] * 2
+
+
 def test_a_group_of_the_administrators_own_is_taken_as_it_is_and_stays(host, packages):
     host.run("groupadd --gid 4242 uds-echo")
     host.install(*packages)
