@@ -89,6 +89,16 @@ def test_a_removal_stops_sockets_of_ones_own_even_if_a_client_waits(installed):
     assert installed.run("systemctl is-active busy.socket idle.socket || true").split() == ["inactive"] * 2
 
 
+def test_a_removal_that_fails_leaves_the_sockets_that_are_enabled_as_they_were(installed):
+    installed.run("printf '[Socket]\nListenStream=/run/my.sock\nService=uds-echo@my.service\n"
+                  "[Install]\nWantedBy=sockets.target\n' >/etc/systemd/system/my.socket && systemctl daemon-reload")
+    installed.run("systemctl enable --now uds-echo.socket my.socket")
+    installed.run("echo 'exit 1' >>/var/lib/dpkg/info/uds-echo-services.prerm")
+    assert installed.status("apt-get remove --yes uds-echo-services")[0] != 0
+    installed.run("uds-echo ping -c 1 && uds-echo ping -c 1 /run/my.sock")
+    assert installed.run("systemctl is-active uds-auth.socket || true") == "inactive"
+
+
 def test_a_group_of_the_administrators_own_is_taken_as_it_is_and_stays(host, packages):
     host.run("groupadd --gid 4242 uds-echo")
     host.install(*packages)
