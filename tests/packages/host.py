@@ -19,9 +19,9 @@ class Failed(AssertionError):
     """A command that did not go well."""
 
 
-def wait_for(condition):
+def wait_for(condition, seconds=30):
     """A command line that waits until this one succeeds."""
-    return f"for _ in {{1..300}}; do {condition} && break; sleep 0.1; done; {condition}"
+    return f"for _ in {{1..{10 * seconds}}}; do {condition} && break; sleep 0.1; done; {condition}"
 
 
 class Host:
@@ -81,7 +81,7 @@ class Host:
     # --- What goes on in the background. ----------------------------------------------------------------
 
     def start(self, name, command):
-        """Runs a command under this name until end()."""
+        """Runs a command under this name until its end()."""
         self.run(f"( sh -c 'echo $$ >/tmp/{name}.pid; exec {command}' >/tmp/{name}.out 2>&1; "
                  f"echo $? >/tmp/{name}.status ) >/dev/null 2>&1 &")
         self.run(f"{wait_for(f'[ -s /tmp/{name}.pid ]')}")
@@ -90,8 +90,8 @@ class Host:
         return self.status(f"kill -0 $(cat /tmp/{name}.pid)")[0] == 0
 
     def end(self, name):
-        """Interrupts it as Ctrl-C would. Its exit status, and what it wrote."""
-        self.run(f"kill -INT $(cat /tmp/{name}.pid); {wait_for(f'[ -s /tmp/{name}.status ]')}")
+        """Waits for it. Its exit status, and what it wrote."""
+        self.run(wait_for(f"[ -s /tmp/{name}.status ]", seconds=PATIENCE - 10))
         return int(self.run(f"cat /tmp/{name}.status")), self.run(f"cat /tmp/{name}.out")
 
     def property(self, unit, name):
