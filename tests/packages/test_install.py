@@ -62,7 +62,8 @@ def test_a_purge_leaves_nothing(host, previous, packages):
     assert host.status("pgrep uds-echod")[0] == 1
     assert host.run("find /run -maxdepth 1 -name 'uds-*'") == ""
     host.run("systemctl daemon-reload")
-    assert host.run("systemctl list-units --all --no-legend 'uds-*'") == ""
+    units = host.run("systemctl list-units --all --no-legend 'uds-*'")
+    assert units == "", host.run("journalctl --sync; journalctl --output=short-precise --unit='uds-*'")
     after = host.files()
     assert {"left": sorted(after - before), "lost": sorted(before - after)} == {"left": [], "lost": []}
 
