@@ -11,6 +11,10 @@
 enum {
     /* So that a storm of new connections does not keep those that are open waiting. */
     ACCEPTS_PER_TURN = 16,
+    /* Nor one of connections that are refused: so many, and one for so many other events. It is the
+     * clients that wait then, whose next attempts come the later. */
+    REFUSALS_PER_TURN = 1,
+    EVENTS_PER_REFUSAL = 8,
     /* Accepting is tried again after this long even if no own descriptor became free: what is
      * missing may be the host's. */
     ACCEPT_PAUSE_USEC = 1000 * 1000,
@@ -78,22 +82,33 @@ static void queue_up(struct loop *loop, struct acceptor *acceptor)
     }
 }
 
+static uint64_t count_refused(const struct loop *loop)
+{
+    return counter_get(&loop->counters, COUNTER_REFUSED) +
+           counter_get(&loop->counters, COUNTER_REFUSED_USER);
+}
+
 /* As many as came last time and some more: to find out that there is none costs a call. */
 static void acceptor_ready(struct loop *loop, struct watch *watch, uint32_t events)
 {
     struct acceptor *acceptor = CONTAINER_OF(watch, struct acceptor, watch);
+    uint64_t refused_max =
+        count_refused(loop) + REFUSALS_PER_TURN + loop->events / EVENTS_PER_REFUSAL;
+    bool more = true;
     unsigned n = 0;
 
     (void)events;
     if (loop->draining) {
         return; /* its event stood behind the one that began the end */
     }
-    while (n < acceptor->expected && !has_enough(loop) && accept_one(loop, acceptor)) {
-        n++;
+    while (more && n < acceptor->expected && !has_enough(loop) &&
+           count_refused(loop) < refused_max) {
+        more = accept_one(loop, acceptor);
+        n += more;
     }
-    if (n < acceptor->expected) {
+    if (!more) {
         acceptor->expected = 1;
-    } else if (acceptor->expected < ACCEPTS_PER_TURN) {
+    } else if (n == acceptor->expected && acceptor->expected < ACCEPTS_PER_TURN) {
         acceptor->expected *= 2;
     }
     if (n > 0 && loop->common->n > 1) {
