@@ -2,20 +2,23 @@
 # SPDX-License-Identifier: MIT
 """What one hostile user at every limit at once costs an honest one.
 
-    tests/bench/hostile.py [--rounds=N] [--duration=SPAN] [--connections=N] SWARM
+    tests/bench/hostile.py [--rounds=N] [--duration=SPAN] [--connections=N] [--rate=N] [--within=PERCENT] SWARM
 
 An honest user's throughput and latency are measured with uds-echo bench on each of the sockets of uds-echo.service, in
-turn without and with a hostile user beside it. That one holds as many connections as it may and asks for more, has as
-many bytes and datagrams unread as it may, from a thousand addresses, passes descriptors and leaves with unread answers:
-at a modest rate, because on a host with few processors a client that burns one of them slows all others, whatever the
-service does. Printed are medians over the rounds, of each round's ratio.
+turn alone, with a hostile user who does what he can to another service of the same kind on this host, and with that
+user at the same service. The hostile user holds as many connections as he may and asks for more, has as many bytes and
+datagrams unread as he may, from a thousand addresses, passes descriptors and leaves with unread answers; he tries RATE
+times a second, or as often as he can (0). What a client burns of the processors it takes from all, whoever it talks to:
+the second measurement shows that, and what the third has less than it is what he costs by being at the same service.
+Printed are medians over the rounds, of each round's ratio, too.
 
-SWARM is the program that is built from tests/faults. As root, with uds-echo.socket started, for example
+SWARM is the program that is built from tests/faults. As root, for example
 
-    tools/machine --overlay build/test/stage sh -c 'systemctl start uds-echo.socket &&
-        /usr/src/uds-echo/tests/bench/hostile.py /usr/src/uds-echo/build/test/tests/faults/swarm'
+    tools/machine --overlay "$PWD/build/test/stage" /usr/src/uds-echo/tests/bench/hostile.py \\
+        /usr/src/uds-echo/build/test/tests/faults/swarm
 
-It ends with 1 if the honest user was refused or missed anything.
+It ends with 1 if the honest user was refused or missed anything, or if, on the median, he was slower than alone by more
+than PERCENT (in messages a second, or at the 99th percentile) where a hostile user was at the same service.
 """
 
 import argparse
@@ -25,59 +28,75 @@ import json
 import statistics
 import subprocess
 import sys
+from pathlib import Path
 
 HONEST, HOSTILE = 60001, 60004
 KINDS = ("stream", "seqpacket", "dgram")
+HERE, ELSEWHERE = "/run/uds-echo", "/run/uds-echo-elsewhere"
+ARMS = ("alone", "elsewhere", "beside")
 # More than a user may have of them, by itself: a third of those there are descriptors for.
 CONNECTIONS = 11_500
-RATE = 50  # attempts at more, a second
 
 
 class Failure(Exception):
     """The honest user was not served as it should be."""
 
 
-def path(kind):
-    return f"/run/uds-echo/{kind}.sock"
+def run(*words):
+    return subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def start_services():
+    """uds-echo.socket, and another one like it."""
+    unit = run("systemctl", "cat", "uds-echo.socket").replace(f"={HERE}/", f"={ELSEWHERE}/")
+    name = Path(ELSEWHERE).name
+    Path(f"/run/systemd/system/{name}.socket").write_text(
+        unit.replace("[Socket]\n", f"[Socket]\nService=uds-echo@{name}.service\n"))
+    run("systemctl", "daemon-reload")
+    run("systemctl", "start", "uds-echo.socket", f"{name}.socket")
 
 
 def members():
     return grp.getgrnam("uds-echo").gr_gid
 
 
-def conducts():
+def conducts(rate):
     """What the hostile user does on which socket: those that hold something first, then the one that wants more."""
+    limit = {"rate": rate} if rate > 0 else {}
     for kind in ("stream", "seqpacket"):
         yield "mute", kind, {"clients": 500, "pause": 1000}
-        yield "passing", kind, {"clients": 5, "pause": 1000 // RATE}
-        yield "abrupt", kind, {"clients": 5, "rate": RATE}
+        yield "passing", kind, {"clients": 5, "pause": 20, **limit}
+        yield "abrupt", kind, {"clients": 5, **limit}
     yield "mute", "dgram", {"clients": 1000, "window": 20, "pause": 20 * 1000}
     yield "mute", "dgram", {"clients": 100, "sizes": 20000, "window": 20, "pause": 20 * 1000, "connected": True}
-    yield "storm", "stream", {"clients": CONNECTIONS, "rate": RATE}
+    yield "storm", "stream", {"clients": CONNECTIONS, **limit}
 
 
-def start(swarm, conduct, kind, options):
+def start(swarm, directory, conduct, kind, options):
     words = [f"--{name}" if value is True else f"--{name}={value}" for name, value in options.items()]
-    return subprocess.Popen([swarm, conduct, path(kind), f"--type={kind}", f"--uid={HOSTILE}", f"--gid={members()}",
-                             *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return subprocess.Popen([swarm, conduct, f"{directory}/{kind}.sock", f"--type={kind}", f"--uid={HOSTILE}",
+                             f"--gid={members()}", *words],
+                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
 
 @contextlib.contextmanager
-def hostility(swarm):
-    """Comes with all that the hostile user can hold; yields a list, in which its refusals are in the end."""
+def hostility(swarm, directory, rate):
+    """Comes with all that the hostile user can hold at the service in that directory."""
     processes = []
     refused = []
     try:
-        for conduct, kind, options in conducts():
-            processes.append(start(swarm, conduct, kind, options))
+        for conduct, kind, options in conducts(rate):
+            processes.append(start(swarm, directory, conduct, kind, options))
             if processes[-1].stdout.readline() != "ready\n":
                 raise Failure(f"{conduct} on {kind} did not begin")
-        yield refused
+        yield
     finally:
         for process in processes:
             process.terminate()
         outputs = [process.communicate()[0] for process in processes]
         refused += [json.loads(output)["refused"] for output in outputs if output]
+    if not sum(refused):
+        raise Failure("the hostile user was not at its limit")
 
 
 def measure(kind, arguments):
@@ -85,48 +104,47 @@ def measure(kind, arguments):
     done = subprocess.run(
         ["setpriv", f"--reuid={HONEST}", f"--regid={members()}", "--clear-groups", "uds-echo", "bench", "--json",
          "--sizes=64", "--rounds=1", f"--connections={arguments.connections}", f"--duration={arguments.duration}",
-         path(kind)], capture_output=True, text=True, check=False)
+         f"{HERE}/{kind}.sock"], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise Failure(f"{kind}: {done.stderr.strip()}")
     result = next(one for one in json.loads(done.stdout)["points"][0]["results"] if not one["bare_loop"])
     return result["rounds"][0]["messages_per_second"], result["rounds"][0]["p99_ns"] / 1000
 
 
-def measure_round(swarm, arguments, backwards):
-    """{kind: (alone, beside)}; who is first changes, so that a drifting machine is fair to both."""
+def measure_round(arguments, number):
+    """{kind: {arm: figures}}; who is first changes, so that a drifting machine is fair to all."""
     found = {kind: {} for kind in KINDS}
-
-    def alone():
-        for kind in KINDS:
-            found[kind]["alone"] = measure(kind, arguments)
-
-    def beside():
-        with hostility(swarm) as refused:
+    for arm in ARMS[number % len(ARMS):] + ARMS[:number % len(ARMS)]:
+        directory = {"elsewhere": ELSEWHERE, "beside": HERE}.get(arm)
+        with hostility(arguments.swarm, directory, arguments.rate) if directory else contextlib.nullcontext():
             for kind in KINDS:
-                found[kind]["beside"] = measure(kind, arguments)
-        if not sum(refused):
-            raise Failure("the hostile user was not at its limit")
-
-    for part in (beside, alone) if backwards else (alone, beside):
-        part()
+                found[kind][arm] = measure(kind, arguments)
     return found
 
 
-def median(rounds, kind, which, index):
-    return statistics.median(one[kind][which][index] for one in rounds)
+def median(rounds, kind, arm, index):
+    return statistics.median(one[kind][arm][index] for one in rounds)
 
 
-def ratio(rounds, kind, index):
-    ratios = [one[kind]["beside"][index] / one[kind]["alone"][index] for one in rounds]
-    return f"{statistics.median(ratios):6.2f}  ({min(ratios):.2f}–{max(ratios):.2f})"
+def ratios(rounds, kind, index, arm, other):
+    return [one[kind][arm][index] / one[kind][other][index] for one in rounds]
 
 
 def report(rounds):
-    print(f"{'':10}{'messages/s':>12}{'beside':>12}  ratio              {'p99 µs':>8}{'beside':>8}  ratio")
-    for kind in KINDS:
-        print(f"{kind:10}{median(rounds, kind, 'alone', 0):>12,.0f}{median(rounds, kind, 'beside', 0):>12,.0f}"
-              f"{ratio(rounds, kind, 0):<21}"
-              f"{median(rounds, kind, 'alone', 1):>8.1f}{median(rounds, kind, 'beside', 1):>8.1f}{ratio(rounds, kind, 1)}")
+    for index, what in ((0, "messages a second"), (1, "99th percentile, µs")):
+        print(f"{what:20}" + "".join(f"{arm:>12}" for arm in ARMS) + "   beside : alone       beside : elsewhere")
+        for kind in KINDS:
+            print(f"{kind:20}" + "".join(f"{median(rounds, kind, arm, index):12,.0f}" for arm in ARMS), end="")
+            for other in ("alone", "elsewhere"):
+                found = ratios(rounds, kind, index, "beside", other)
+                print(f"   {statistics.median(found):5.2f} ({min(found):.2f}–{max(found):.2f})", end="")
+            print()
+
+
+def is_within(rounds, percent):
+    share = 1 + percent / 100
+    return all(statistics.median(ratios(rounds, kind, 0, "beside", "alone")) * share >= 1 and
+               statistics.median(ratios(rounds, kind, 1, "beside", "alone")) <= share for kind in KINDS)
 
 
 def main():
@@ -135,17 +153,20 @@ def main():
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--duration", default="1s", help="of each measurement")
     parser.add_argument("--connections", type=int, default=16, help="of the honest user")
+    parser.add_argument("--rate", type=int, default=50, help="attempts of the hostile user at more, a second; 0: no end")
+    parser.add_argument("--within", type=float, metavar="PERCENT", help="fail beyond this")
     arguments = parser.parse_args()
     rounds = []
     try:
+        start_services()
         for number in range(arguments.rounds):
-            rounds.append(measure_round(arguments.swarm, arguments, number % 2 == 1))
+            rounds.append(measure_round(arguments, number))
             print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr)
     except Failure as failure:
         print(f"hostile.py: {failure}", file=sys.stderr)
         return 1
     report(rounds)
-    return 0
+    return 0 if arguments.within is None or is_within(rounds, arguments.within) else 1
 
 
 if __name__ == "__main__":
