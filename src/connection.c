@@ -318,7 +318,7 @@ static struct connection *find_first_stalled(const struct loop *loop)
     for (struct connection *connection = loop->connections; connection;
          connection = connection->next) {
         if (connection->is_stalled && (!first || connection->stall < first->stall) &&
-            !account_is_short(connection->account)) {
+            !account_has_to_wait(connection->account)) {
             first = connection;
         }
     }

@@ -142,7 +142,7 @@ static int take_off(struct loop *loop, const struct connection *connection, size
     return 0;
 }
 
-/* Whether a message comes next that is larger than SO_SNDBUF. */
+/* Whether a message comes next that is larger than SO_SNDBUF usually is. */
 static bool is_oversize(const struct loop *loop, const struct connection *connection)
 {
     return !connection->is_stream &&
@@ -150,23 +150,33 @@ static bool is_oversize(const struct loop *loop, const struct connection *connec
                (ssize_t)(loop->send_buffer - SEND_BUFFER_KEPT);
 }
 
+/* What comes next is too large to be sent now. Who has hung up would say so again and again. */
+static int wait_to_send(struct loop *loop, struct connection *connection, uint32_t events)
+{
+    return events & (EPOLLHUP | EPOLLERR) ? -EPIPE : connection_stall(loop, connection);
+}
+
 /* Sends back what comes next, and takes off as much as is gone. Returns as echo_once(). */
 static int echo_sparingly(struct loop *loop, struct connection *connection, uint32_t events)
 {
+    bool has_to_wait = account_has_to_wait(connection->account);
     ssize_t n;
     ssize_t sent;
 
-    if (is_oversize(loop, connection)) {
-        /* Who has hung up would be so again and again. */
-        return events & (EPOLLHUP | EPOLLERR) ? -EPIPE : connection_stall(loop, connection);
+    if (has_to_wait && is_oversize(loop, connection)) {
+        return wait_to_send(loop, connection, events); /* without a copy */
     }
     n = receive(loop, connection, events, MSG_PEEK);
     if (n < 0) {
         return n == -EINTR ? -EAGAIN : (int)n;
     }
-    sent = transfer_send(connection->watch.fd, loop_slot(loop, 0), (size_t)n);
+    sent = has_to_wait ? transfer_send(connection->watch.fd, loop_slot(loop, 0), (size_t)n)
+                       : connection_send(loop, connection, loop_slot(loop, 0), (size_t)n);
     if (sent == -EAGAIN) {
         return connection_hold(loop, connection);
+    }
+    if (sent == -EMSGSIZE && has_to_wait) {
+        return wait_to_send(loop, connection, events);
     }
     if (sent < 0) {
         return (int)sent;

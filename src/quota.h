@@ -97,6 +97,13 @@ static inline bool account_is_short(const struct account *account)
     return atomic_load_explicit(&account->bytes, memory_order_relaxed) >= account->short_of;
 }
 
+/* Whether it is, and that will change: who has nothing unread has to be given something. */
+static inline bool account_has_to_wait(const struct account *account)
+{
+    return account_is_short(account) &&
+           atomic_load_explicit(&account->bytes, memory_order_relaxed) > 0;
+}
+
 /* Of datagrams: returns whether the account takes one of BYTES, or one more address. */
 bool account_owe_datagram(struct account *account, size_t bytes);
 void account_settle_datagram(struct account *account, size_t bytes);

@@ -8,8 +8,8 @@
  * What has to hold: what comes back is what was sent, in order and once. What was taken off a
  * client and has not been sent is owed, all of it, as long as the connection lives, and counted on
  * its user's account; nobody is owed more than one receive. A connection ends when its client has
- * shut down and has everything, has left, or a call failed that it needs; and then it does end. In
- * the end all comes to rest.
+ * shut down and has everything, reads no more, has left, or a call failed that it needs; and then it
+ * does end. In the end all comes to rest.
  */
 
 #include <errno.h>
@@ -93,7 +93,8 @@ static void connect_one(struct loop *loop, unsigned how)
 
 /* --- What has to hold. ------------------------------------------------------------------------*/
 
-static void check_connection(const struct connection *connection, size_t *owed, size_t *records)
+static void check_connection(const struct connection *connection, size_t *owed, size_t *records,
+                             size_t *oversize)
 {
     const struct fake_socket *socket = fake_socket(connection->watch.fd);
     const char *data = NULL;
@@ -111,6 +112,7 @@ static void check_connection(const struct connection *connection, size_t *owed, 
     }
     *owed += length;
     *records += owes;
+    *oversize += connection->oversize;
 }
 
 static void check(const struct loop *loop)
@@ -118,26 +120,37 @@ static void check(const struct loop *loop)
     size_t connections = 0;
     size_t owed = 0;
     size_t records = 0;
+    size_t oversize = 0;
     const struct account *account = NULL;
 
     for (const struct connection *one = loop->connections; one; one = one->next) {
-        check_connection(one, &owed, &records);
+        check_connection(one, &owed, &records, &oversize);
         account = one->account;
         connections++;
     }
     fake_demand(quota_connections(loop->common->quota) == connections, "a place is lost");
     if (account) {
         /* What was paid of a debt stays on the account until all of it is. */
-        fake_demand(account->bytes >= owed + records, "something owed is not accounted for");
-        fake_demand(account->bytes <= records * (FAKE_MESSAGE_MAX + RECORD_MAX),
+        fake_demand(account->bytes >= owed + records + oversize,
+                    "something owed is not accounted for");
+        fake_demand(account->bytes <= records * (FAKE_MESSAGE_MAX + RECORD_MAX) + oversize,
                     "something is accounted for that is not owed");
     }
 }
 
-static void turn(struct loop *loop)
+/* As a worker does it. Returns whether anything has happened. */
+static bool turn(struct loop *loop)
 {
-    (void)loop_turn(loop, 0);
+    size_t stalled;
+    int events = loop_turn(loop, 0);
+
     check(loop);
+    stalled = loop->stalled;
+    if (stalled > 0) {
+        connections_resume(loop);
+        check(loop);
+    }
+    return events > 0 || loop->stalled < stalled;
 }
 
 /* Looks where something is expected, as a worker does that does not sleep. */
@@ -276,7 +289,7 @@ static void act(struct loop *loop, struct input *input)
         look(loop);
         break;
     default:
-        turn(loop);
+        (void)turn(loop);
         break;
     }
 }
@@ -302,8 +315,7 @@ static void come_to_rest(struct loop *loop)
     int turns = 0;
 
     memset(fake_kernel.failing, 0, sizeof(fake_kernel.failing));
-    while (loop_turn(loop, 0) > 0 || any_unread()) {
-        check(loop);
+    while (turn(loop) || any_unread()) {
         fake_demand(++turns < TURNS_MAX, "there is no rest");
     }
     for (const struct connection *one = loop->connections; one; one = one->next) {
