@@ -44,7 +44,7 @@ ssize_t transfer_send_oversize(int fd, const char *data, size_t length, size_t u
  * applies to each message received). The room for control data is what the credentials need, so no
  * descriptor can come in with them.
  */
-ssize_t transfer_receive_marked(int fd, char *buffer, size_t size, int flags)
+static ssize_t receive_marked(int fd, char *buffer, size_t size, int flags)
 {
     union {
         char room[CMSG_SPACE(sizeof(struct ucred))];
@@ -63,6 +63,18 @@ ssize_t transfer_receive_marked(int fd, char *buffer, size_t size, int flags)
         return -errno;
     }
     return n == 0 && message.msg_controllen == 0 ? -ENODATA : n;
+}
+
+/*
+ * The kernel looks for a message first and then whether that was the end (unix_dgram_recvmsg() in
+ * Linux 6.18), so a last message that comes in between, with the end behind it, is passed over. But
+ * nothing comes after the end: another look finds what there is.
+ */
+ssize_t transfer_receive_marked(int fd, char *buffer, size_t size, int flags)
+{
+    ssize_t n = receive_marked(fd, buffer, size, flags);
+
+    return n == -ENODATA ? receive_marked(fd, buffer, size, flags) : n;
 }
 
 int transfer_mark(int fd)
