@@ -72,7 +72,8 @@ def test_a_full_disk_for_the_journal_holds_nobody_up(laboratory, request):
 
 @pytest.mark.parametrize("kind", CONNECTED)
 def test_with_64_descriptors_a_storm_is_refused_and_others_are_served(laboratory, kind):
-    laboratory.start(service="LimitNOFILE=64")
+    # More workers would need more of them for themselves.
+    laboratory.start("--workers=1", service="LimitNOFILE=64")
     with laboratory.trial(f"RLIMIT_NOFILE of 64, and a storm of {kind} connections") as trial:
         trial.swarm("storm", kind, uid=MALLORY, clients=500, rate=500).ready()
         assert trial.swarm("echo", kind, uid=CAROL, clients=3, seconds=scaled(2)).wait()["finished"] == 3
@@ -81,7 +82,8 @@ def test_with_64_descriptors_a_storm_is_refused_and_others_are_served(laboratory
 
 
 def test_with_64_descriptors_and_more_connections_allowed_they_wait_their_turn(laboratory):
-    laboratory.start("--connections-max=1000", "--connections-max-per-user=1000", service="LimitNOFILE=64")
+    laboratory.start("--workers=1", "--connections-max=1000", "--connections-max-per-user=1000",
+                     service="LimitNOFILE=64")
     with laboratory.trial("RLIMIT_NOFILE of 64, and more connections than that") as trial:
         facts = trial.swarm("half-close", STREAM, uid=ALICE, clients=500, connections=scaled(3000, 500)).wait()
         assert facts["finished"] == facts["connections"]
