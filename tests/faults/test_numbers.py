@@ -49,13 +49,15 @@ def test_datagram_clients_that_stop_reading_for_10_s_get_all_within_their_bound_
     laboratory.start("--bytes-max-per-user=16M")
     with laboratory.trial("datagram clients that stop reading for 10 s") as trial:
         others = [trial.swarm("echo", DGRAM, uid=uid, clients=20, pause=5).ready() for uid in (ALICE, CAROL)]
-        within = [trial.swarm("late", DGRAM, uid=uid, clients=10, messages=1000, sizes="0,16,500", seconds=10)
+        within = [(trial.swarm("late", DGRAM, uid=uid, clients=10, messages=1000, sizes="0,16,500", seconds=10), 10)
                   for uid in (ALICE, BOB)]
-        within.append(trial.swarm("late", DGRAM, uid=CAROL, clients=3, messages=1000, sizes="16,500", seconds=10,
-                                  connected=True))
-        beyond = trial.swarm("late", DGRAM, uid=MALLORY, clients=3, messages=3000, sizes="64", seconds=10, patience=2)
+        within.append((trial.swarm("late", DGRAM, uid=CAROL, clients=3, messages=1000, sizes="16,500", seconds=10,
+                                   connected=True), 3))
+        beyond = trial.swarm("late", DGRAM, uid=MALLORY, clients=3, messages=3000, sizes="64", seconds=10, patience=10)
         beyond.is_fair = False
-        assert all(swarm.wait()["lost_messages"] == 0 for swarm in within)
+        for swarm, clients in within:
+            facts = swarm.wait()
+            assert facts["messages"] == 1000 * clients and facts["lost_messages"] == 0, str(swarm)
         assert all(swarm.stop()["lost_messages"] == 0 for swarm in others)
         facts = beyond.wait()
         assert 3 * 1000 <= facts["messages"] < 3 * 3000
