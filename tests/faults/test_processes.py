@@ -44,8 +44,7 @@ def test_a_process_that_hangs_is_ended_by_the_watchdog(laboratory):
         trial.ends = ["code=killed, status=6/ABRT"]
         pid = laboratory.units.pid()
         os.kill(pid, signal.SIGSTOP)
-        assert eventually(lambda: all(task.read_text().rsplit(") ", 1)[1][0] == "T"
-                                      for task in Path(f"/proc/{pid}/task").glob("*/stat")))
+        assert is_stopped(pid)
         # These wait in the kernel, and notice nothing but that.
         waiting = [trial.swarm("half-close", kind, uid=CAROL, clients=50, connections=50) for kind in ALL]
         wait_for_another_process(laboratory.units, pid)
