@@ -3,14 +3,14 @@
 
 import os
 import signal
-from pathlib import Path
 
 import pytest
 from journal import full_disk
 from laboratory import ALICE, CAROL, MALLORY, scaled
-from uds import ALL, CONNECTED, DGRAM, STREAM, Units, connect, eventually
+from uds import ALL, CONNECTED, DGRAM, STREAM, Units, connect, eventually, is_stopped
 
 pytestmark = pytest.mark.systemd
+
 
 def wait_for_another_process(units, pid):
     assert eventually(lambda: units.state() == "active" and units.pid() not in (0, pid), patience=30)
@@ -32,8 +32,8 @@ def test_a_process_that_is_killed_takes_its_connections_along_and_nothing_else(l
                 swarm.wait()
             for kind in ALL:
                 # Whoever comes next is served, while systemd starts another process.
-                facts = trial.swarm("half-close", kind, uid=CAROL, clients=50, connections=200).wait()
-                assert facts["finished"] == 200
+                swarm = trial.swarm("half-close", kind, uid=CAROL, clients=50, connections=200)
+                assert swarm.wait()["finished"] == 200, f"{swarm}\n{trial.journal()}"
             wait_for_another_process(laboratory.units, pid)
 
 

@@ -6,8 +6,8 @@ import os
 import socket
 
 import pytest
-from uds import CONNECTED, DGRAM, PATIENCE, SEQPACKET, STREAM, connect, echoes, eventually, listening, open_socket, \
-    receive_exactly
+from uds import CONNECTED, DGRAM, SEQPACKET, STREAM, connect, echoes, eventually, fill, listening, open_socket, \
+    pattern, receive_exactly
 
 ALICE, BOB = 61001, 61002
 
@@ -34,17 +34,6 @@ def is_refused(client):
         return client.recv(1) == b""
     except ConnectionResetError:
         return True
-
-
-def fill(client):
-    """Sends until nothing more goes, reading nothing; returns how much went."""
-    sent = 0
-    client.settimeout(0.3)
-    with contextlib.suppress(TimeoutError):
-        while True:
-            sent += client.send(bytes((sent + i) % 251 for i in range(4096)))
-    client.settimeout(PATIENCE)
-    return sent
 
 
 @pytest.mark.parametrize("kind", CONNECTED)
@@ -93,7 +82,7 @@ def test_who_has_much_unread_is_held_back_and_loses_nothing(daemon, kind):
     assert echoes(connect_as(BOB, kind, server), b"x" * 20_000)
     for hog, count in zip(hogs, sent):
         got = receive_exactly(hog, count) if kind == STREAM else receive_messages(hog, count)
-        assert got == bytes(i % 251 for i in range(count))
+        assert got == pattern(count)
         assert echoes(hog)
     assert process.terminate() == 0
     assert "Connections" not in process.log()
@@ -115,7 +104,7 @@ def test_who_has_much_unread_and_shuts_down_gets_it_all_and_the_end(daemon, kind
     for hog, count in zip(hogs, sent):
         hog.shutdown(socket.SHUT_WR)
         got = receive_exactly(hog, count) if kind == STREAM else receive_messages(hog, count)
-        assert got == bytes(i % 251 for i in range(count))
+        assert got == pattern(count)
         assert hog.recv(1) == b""
 
 

@@ -9,25 +9,10 @@ import threading
 import time
 
 import pytest
-from uds import ALL, CONNECTED, DGRAM, PATIENCE, SEQPACKET, STREAM, Units, connect, echoes, eventually, open_socket, \
-    receive_exactly, run
+from uds import ALL, CONNECTED, DGRAM, PATIENCE, SEQPACKET, STREAM, Units, connect, echoes, eventually, fill, \
+    open_socket, pattern, receive_exactly, run
 
 pytestmark = pytest.mark.systemd
-
-
-def pattern(length, start=0):
-    return bytes((start + i) % 251 for i in range(length))
-
-
-def fill(client):
-    """Sends until nothing more goes, reading nothing; returns how much went."""
-    sent = 0
-    client.settimeout(0.3)
-    with contextlib.suppress(TimeoutError):
-        while True:
-            sent += client.send(pattern(4096, sent))
-    client.settimeout(PATIENCE)
-    return sent
 
 
 def receive_all(client, length):

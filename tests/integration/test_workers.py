@@ -14,7 +14,7 @@ import test_auth
 import test_descriptors
 import test_end
 from uds import (ALL, CONNECTED, DGRAM, PATIENCE, SEQPACKET, STREAM, connect, descriptors, echoes, eventually,
-                 falls_silent, listening, receive_exactly, threads, watched)
+                 falls_silent, is_stopped, listening, receive_exactly, threads, watched)
 
 guarded = test_auth.guarded  # the fixture
 
@@ -208,8 +208,7 @@ class Crowd:
     def look(self):
         """How many workers have had the datagram socket, whose descriptor is the first that was passed."""
         os.kill(self.process.pid, signal.SIGSTOP)
-        assert eventually(lambda: all(task.read_text().rsplit(") ", 1)[1][0] == "T"
-                                      for task in Path(f"/proc/{self.process.pid}/task").glob("*/stat")))
+        assert is_stopped(self.process.pid)
         for client in self.clients:
             client.sendall(b"x")
         for sender in self.senders:

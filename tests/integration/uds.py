@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Clients, and the three ways to have a service: units, systemd-socket-activate, the daemon by itself."""
 
+import contextlib
 import json
 import os
 import re
@@ -78,6 +79,22 @@ def echoes(client, message=b"hello"):
         else client.recv(len(message) + 1) == message
 
 
+def pattern(length, start=0):
+    """Bytes that tell where they belong, nearly."""
+    return bytes((start + i) % 251 for i in range(length))
+
+
+def fill(client, patience=0.3, enough=1 << 30):
+    """Sends of the pattern until nothing more goes, or there is enough, and reads nothing; returns how much went."""
+    sent = 0
+    client.settimeout(patience)
+    with contextlib.suppress(TimeoutError):
+        while sent < enough:
+            sent += client.send(pattern(4096, sent))
+    client.settimeout(PATIENCE)
+    return sent
+
+
 def listening(kind, address=""):
     """A socket as systemd would hand it over."""
     server = socket.socket(socket.AF_UNIX, TYPES[kind])
@@ -96,6 +113,12 @@ def threads(pid):
     names = {int(number): Path(f"/proc/{pid}/task/{number}/comm").read_text().strip()
              for number in os.listdir(f"/proc/{pid}/task")}
     return {number: name for number, name in names.items() if number == pid or name.startswith("worker-")}
+
+
+def is_stopped(pid):
+    """Whether every thread of a process that gets SIGSTOP comes to stand still."""
+    return eventually(lambda: all(task.read_text().rsplit(") ", 1)[1][0] == "T"
+                                  for task in Path(f"/proc/{pid}/task").glob("*/stat")))
 
 
 def falls_silent(pid):
