@@ -229,6 +229,15 @@ class Units:
         return [json.loads(line) for line in lines.splitlines()]
 
 
+def is_open(path):
+    """Whether there is a socket that listens, if that is for connections: it is bound a moment before (/proc/net/unix)."""
+    for line in Path("/proc/net/unix").read_text(errors="replace").splitlines():
+        if line.endswith(f" {path}"):
+            _, _, _, flags, kind, *_ = line.split()
+            return int(kind, 16) == socket.SOCK_DGRAM or int(flags, 16) & 0x10000 != 0  # __SO_ACCEPTCON
+    return False
+
+
 class Activated:
     """Each socket type by a systemd-socket-activate of its own."""
 
@@ -250,7 +259,7 @@ class Activated:
                 ["systemd-socket-activate", *self.options[kind], f"--listen={self.path(kind)}", ECHOD,
                  *OPTIONS],
                 stderr=subprocess.DEVNULL)
-        assert eventually(lambda: all(Path(self.path(kind)).is_socket() for kind in ALL))
+        assert eventually(lambda: all(is_open(self.path(kind)) for kind in ALL))
 
     def stop(self):
         for process in self.processes.values():
