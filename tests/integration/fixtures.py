@@ -15,6 +15,8 @@ from uds import Activated, Daemon, Units, under_systemd
 def pytest_configure(config):
     config.addinivalue_line("markers", "systemd: needs the units under a real systemd")
     config.addinivalue_line("markers", "plain: says something only of a build without sanitizers")
+    # What fails in a thread fails the test.
+    config.addinivalue_line("filterwarnings", "error::pytest.PytestUnhandledThreadExceptionWarning")
 
 
 def pytest_runtest_setup(item):
