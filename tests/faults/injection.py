@@ -126,7 +126,7 @@ def serving(directory, workers, *arguments, **more):
     except (AssertionError, OSError) as error:
         raise AssertionError(f"{error}; {service.tell()}") from error
     finally:
-        service.daemon.end()
+        service.daemon.kill()
 
 
 def whoami(at):

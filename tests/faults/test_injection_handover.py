@@ -118,7 +118,7 @@ class Restart:
 
     def end(self):
         for service in self.services:
-            service.daemon.end()
+            service.daemon.kill()
         if self.tracer:
             self.tracer.__exit__()
         self.manager.end()

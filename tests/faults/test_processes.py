@@ -7,7 +7,7 @@ import signal
 import pytest
 from journal import full_disk
 from laboratory import ALICE, CAROL, MALLORY, scaled
-from uds import ALL, CONNECTED, DGRAM, STREAM, Units, connect, eventually, is_stopped
+from uds import ABORTED, ALL, CONNECTED, DGRAM, KILLED, STREAM, Units, connect, eventually, is_stopped
 
 pytestmark = pytest.mark.systemd
 
@@ -21,7 +21,7 @@ def test_a_process_that_is_killed_takes_its_connections_along_and_nothing_else(l
     laboratory.start()
     with laboratory.trial("SIGKILL; all of its connections are lost", f"{times}") as trial:
         trial.keeps_process = False
-        trial.ends = ["code=killed, status=9/KILL"] * times
+        trial.ends = [KILLED] * times
         trial.lost_connections = times * 200
         for _ in range(times):
             swarms = [trial.swarm("echo", kind, uid=ALICE, clients=100, connections=100, pause=5).ready()
@@ -41,7 +41,7 @@ def test_a_process_that_hangs_is_ended_by_the_watchdog(laboratory):
     laboratory.start(service="WatchdogSec=2s")
     with laboratory.trial("SIGSTOP, until the watchdog ends it", "1") as trial:
         trial.keeps_process = False
-        trial.ends = ["code=killed, status=6/ABRT"]
+        trial.ends = [ABORTED]
         pid = laboratory.units.pid()
         os.kill(pid, signal.SIGSTOP)
         assert is_stopped(pid)
@@ -54,7 +54,7 @@ def test_a_process_that_hangs_is_ended_by_the_watchdog(laboratory):
 
 def test_a_full_disk_for_the_journal_holds_nobody_up(laboratory, request):
     auth = Units("uds-auth")
-    request.addfinalizer(auth.reset)
+    request.addfinalizer(auth.stop)
     auth.start()
     laboratory.start()
     with laboratory.trial("a full disk for the journal", "1") as trial, full_disk():

@@ -6,6 +6,7 @@ stands in, and tests marked "systemd" are skipped with the reason, or fail where
 no success there.
 """
 
+import contextlib
 import os
 
 import pytest
@@ -42,7 +43,7 @@ def units():
     units = Units()
     units.reset()
     yield units
-    units.reset()
+    units.stop()
 
 
 @pytest.fixture
@@ -56,5 +57,6 @@ def daemon():
         return process
 
     yield start
-    for process in started:
-        process.end()
+    with contextlib.ExitStack() as stack:
+        for process in started:
+            stack.callback(process.end)

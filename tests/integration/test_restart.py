@@ -9,7 +9,7 @@ import threading
 import time
 
 import pytest
-from uds import ALL, CONNECTED, DGRAM, PATIENCE, SEQPACKET, STREAM, Units, connect, echoes, eventually, fill, \
+from uds import ABORTED, ALL, CONNECTED, DGRAM, KILLED, PATIENCE, SEQPACKET, STREAM, Units, connect, echoes, eventually, fill, \
     open_socket, pattern, receive_exactly, run
 
 pytestmark = pytest.mark.systemd
@@ -189,6 +189,7 @@ def test_where_nothing_is_kept_a_restart_ends_connections_as_a_stop_does(service
 
 
 def test_a_crash_loses_connections_and_nothing_else(service):
+    service.ends.add(KILLED)
     client = service.connect(STREAM)
     assert echoes(client)
     service.systemctl("kill", "--signal=KILL", "--kill-who=main", service.service)
@@ -291,6 +292,7 @@ def test_a_program_that_does_not_start_ends_the_reload_and_not_the_service(servi
 
 
 def test_a_service_that_hangs_is_started_anew(service):
+    service.ends |= {ABORTED, KILLED}
     service.override(service.service, "[Service]\nWatchdogSec=3s\nTimeoutAbortSec=1s\n")
     client = service.connect(STREAM)
     assert echoes(client)

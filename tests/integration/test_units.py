@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from uds import (ALL, CONNECTED, DGRAM, OPTIONS, PATIENCE, STREAM, connect, echoes, eventually, fill, is_stopped,
+from uds import (ALL, CONNECTED, DGRAM, KILLED, OPTIONS, PATIENCE, STREAM, connect, echoes, eventually, fill, is_stopped,
                  open_socket, run)
 
 pytestmark = pytest.mark.systemd
@@ -123,6 +123,7 @@ def test_a_stale_socket_file_is_no_obstacle(units, kind):
 
 
 def test_after_a_crash_no_client_sees_connection_refused(units):
+    units.ends.add(KILLED)
     units.systemctl("start", "uds-echo.socket")
     assert echoes(units.connect(STREAM))
     for _ in range(5):
@@ -134,6 +135,7 @@ def test_after_a_crash_no_client_sees_connection_refused(units):
 
 
 def test_clients_that_come_while_it_crashes_are_served(units):
+    units.ends.add(KILLED)
     units.systemctl("start", "uds-echo.socket")
     assert echoes(units.connect(STREAM))
     pid = units.pid()

@@ -7,6 +7,7 @@ import os
 import re
 import resource
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -161,6 +162,22 @@ def raise_descriptor_limit():
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+# How a process of a service ends that is killed, or by the watchdog, as process_ends() has it.
+KILLED, ABORTED = "code=killed, status=9/KILL", "code=killed, status=6/ABRT"
+
+
+def process_ends(journal):
+    """How processes of a service have ended that did not do so by themselves and well, as systemd says it; but whether
+    the host keeps a core is no matter."""
+    ends = re.findall(r"Main process exited, (code=\w+, status=\S+)", journal)
+    return [end.replace("code=dumped", "code=killed") for end in ends if end != "code=exited, status=0/SUCCESS"]
+
+
+def findings(log):
+    """What a sanitizer, valgrind, an assertion or the filter of system calls has said."""
+    return re.findall(r"^.*(?:Sanitizer|runtime error:|Assertion|status=31/SYS).*$|^==\d+==.*$", log, re.M)
+
+
 def run(*command, **more):
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **more)
 
@@ -173,6 +190,8 @@ class Units:
         self.socket = f"{name}.socket"
         self.service = f"{name}.service"
         self.directory = Path("/run", name)
+        self.begun = time.time()
+        self.ends = set()  # what a test does to its processes on purpose: KILLED
 
     def path(self, kind):
         return str(self.directory / f"{kind}.sock")
@@ -193,7 +212,15 @@ class Units:
         self.systemctl("start", self.socket)
 
     def stop(self):
+        """The service must end well, and none of its processes may have ended badly, but as a test has it."""
+        was_active = self.state() == "active"
+        run("systemctl", "stop", self.socket, self.service)
+        result = self.show(self.service, "Result")
+        journal = self.journal(self.begun)
         self.reset()
+        assert result == "success" or not was_active, f"{result}:\n{journal}"
+        assert not findings(journal), journal
+        assert {end for end in process_ends(journal) if "code=killed" in end} <= self.ends, journal
 
     def reset(self):
         run("systemctl", "stop", self.socket, self.service)
@@ -238,6 +265,18 @@ def is_open(path):
     return False
 
 
+def end_well(process):
+    """Whether the daemon that still runs ends well; so does one that has not come to wait for signals yet."""
+    process.send_signal(signal.SIGCONT)
+    process.terminate()
+    try:
+        return process.wait(PATIENCE) in (0, -signal.SIGTERM)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return False
+
+
 class Activated:
     """Each socket type by a systemd-socket-activate of its own."""
 
@@ -246,6 +285,7 @@ class Activated:
     def __init__(self):
         self.directory = tempfile.mkdtemp(prefix="uds-echo-")
         self.processes = {}
+        self.output = tempfile.TemporaryFile()
 
     def path(self, kind):
         return f"{self.directory}/{kind}.sock"
@@ -258,14 +298,14 @@ class Activated:
             self.processes[kind] = subprocess.Popen(
                 ["systemd-socket-activate", *self.options[kind], f"--listen={self.path(kind)}", ECHOD,
                  *OPTIONS],
-                stderr=subprocess.DEVNULL)
+                stderr=self.output)
         assert eventually(lambda: all(is_open(self.path(kind)) for kind in ALL))
 
     def stop(self):
-        for process in self.processes.values():
-            process.terminate()
-            process.wait(PATIENCE)
+        statuses = [end_well(process) for process in self.processes.values()]
         shutil.rmtree(self.directory)
+        log = os.pread(self.output.fileno(), 1 << 24, 0).decode()
+        assert all(statuses) and not findings(log), log
 
     def pid(self, kind=STREAM):
         # systemd-socket-activate becomes the daemon at the first client.
@@ -291,6 +331,7 @@ class Daemon:
         variables = {**os.environ, "LISTEN_FDS": str(len(numbers)), **(environment or {})}
         if names:
             variables["LISTEN_FDNAMES"] = ":".join(names)
+        self.is_killed = False
         self.output = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             # The variable has to hold the pid of the program that is to read it. A launcher executes it in place.
@@ -313,8 +354,16 @@ class Daemon:
         self.process.terminate()
         return self.wait()
 
-    def end(self):
+    def kill(self):
         if self.process.poll() is None:
+            self.is_killed = True
             self.process.kill()
             self.process.wait()
+
+    def end(self):
+        """If it still runs it must end well; and in any case nothing may have gone wrong in it."""
+        status = self.process.poll()
+        is_well = end_well(self.process) if status is None else status >= 0 or self.is_killed
+        log = self.log()
         self.output.close()
+        assert is_well and not findings(log), f"status {self.process.returncode}, log: {log}"
