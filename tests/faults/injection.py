@@ -197,7 +197,7 @@ class Tracer:
 
     def __init__(self, service, output, *options, first_thread_alone=False):
         self.output = output
-        self.pid = service.pid
+        self.service = service
         self.process = subprocess.Popen(
             ["strace", *([] if first_thread_alone else ["-f"]), "-p", str(service.pid), "-o", str(output), *options],
             stderr=subprocess.PIPE)
@@ -210,14 +210,15 @@ class Tracer:
         return self
 
     def __exit__(self, *_):
-        if self.process.poll() is not None:
+        if self.process.poll() is None:
+            self.process.terminate()  # which lets the daemon go on without it
+            self.process.communicate(timeout=PATIENCE)
             return
-        self.process.terminate()  # which lets the daemon go on without it
-        self.process.communicate(timeout=PATIENCE)
+        assert eventually(self.service.has_ended), f"strace has ended before: {self.process.stderr.read().decode()}"
 
     def lets_go(self):
         """To be called for who was launched STOPPED."""
-        os.kill(self.pid, signal.SIGCONT)
+        os.kill(self.service.pid, signal.SIGCONT)
 
     def calls(self):
         """How often each call was made, by the one thread that made it most often."""
