@@ -16,7 +16,7 @@ from collections import Counter
 from pathlib import Path
 
 from fair_load import WELCOME, Addresses
-from uds import ALL, DGRAM, PATIENCE, SEQPACKET, STREAM, Daemon, connect, eventually, listening, receive_exactly
+from uds import ALL, DGRAM, PATIENCE, SEQPACKET, STREAM, Daemon, connect, counted, eventually, listening, receive_exactly
 
 BUILD = Path(os.environ.get("UDS_ECHO_BUILD", Path(__file__).parents[2] / "build/test"))
 
@@ -114,8 +114,7 @@ class Service:
 
     def troubles(self, kinds):
         """How many of these it has counted by the end."""
-        return sum(int(count) for count in re.findall(rf"^uds-echod: (?:{'|'.join(kinds)}).*?(\d+) in all\.$",
-                                                      self.daemon.log(), re.M))
+        return counted(self.daemon.log(), "|".join(kinds))
 
 
 @contextlib.contextmanager

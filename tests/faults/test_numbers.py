@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Very many connections, very late readers, and one user at every limit at once."""
 
-import re
-
 import pytest
 from laboratory import ALICE, BOB, CAROL, MALLORY, is_sanitized, scaled
 from memory import accounted
-from uds import ALL, CONNECTED, DGRAM, eventually
+from uds import ALL, CONNECTED, DGRAM, counted, eventually
 
 pytestmark = pytest.mark.systemd
 
@@ -37,12 +35,6 @@ def test_a_hundred_thousand_connections_leave_nothing_behind(laboratory):
                 assert before is None or eventually(lambda: used() <= before + KERNEL_KIB)
             if before is not None:
                 trial.row.note = f"with the kernel's part {before / 1024:.1f} and {used() / 1024:.1f} MiB"
-
-
-def counted(journal, words):
-    """How many the journal says they were, in all."""
-    found = re.findall(rf"{words}: \d+, (\d+) in all", journal)
-    return int(found[-1]) if found else 0
 
 
 def test_datagram_clients_that_stop_reading_for_10_s_get_all_within_their_bound_in_order(laboratory):

@@ -173,6 +173,11 @@ def process_ends(journal):
     return [end.replace("code=dumped", "code=killed") for end in ends if end != "code=exited, status=0/SUCCESS"]
 
 
+def counted(log, words):
+    """How many there were, of one process or several: each line has those that are new, and all of one process so far."""
+    return sum(int(new) for new in re.findall(rf"^(?:uds-echod: )?(?:{words}).*: (\d+), \d+ in all\.$", log, re.M))
+
+
 def findings(log):
     """What a sanitizer, valgrind, an assertion or the filter of system calls has said."""
     return re.findall(r"^.*(?:Sanitizer|runtime error:|Assertion|status=31/SYS).*$|^==\d+==.*$", log, re.M)
