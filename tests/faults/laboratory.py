@@ -18,7 +18,7 @@ from uds import ALL, descriptors, echoes, eventually, findings, process_ends, st
 
 SCALE = float(os.environ.get("UDS_ECHO_FAULTS_SCALE", "1"))
 # Users of whom the system knows nothing, below those that systemd makes for services (DynamicUser=).
-ALICE, BOB, CAROL, MALLORY = 60001, 60002, 60003, 60004
+ALICE, BOB, CAROL, DAVE, MALLORY = 60001, 60002, 60003, 60005, 60004
 
 PATIENCE = 60.0
 # What each user may have unread in a trial.

@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import socket
 import threading
@@ -10,9 +11,12 @@ import time
 
 import pytest
 from uds import ABORTED, ALL, CONNECTED, DGRAM, KILLED, PATIENCE, SEQPACKET, STREAM, Units, connect, echoes, eventually, fill, \
-    open_socket, pattern, receive_exactly, run
+    more_than_unread, open_socket, pattern, receive_exactly, run
 
 pytestmark = pytest.mark.systemd
+
+
+OWED_DATAGRAMS = r"Handed over .* and [1-9]\d* datagrams?\."
 
 
 def receive_all(client, length):
@@ -84,11 +88,13 @@ def test_empty_messages_are_still_told_from_the_end(service):
 
 def test_datagrams_that_are_owed_come_after_a_restart_in_order(service):
     client = open_socket(DGRAM)
-    n = 900
+    n = more_than_unread(400)
     for i in range(n):
         client.sendto(b"%d" % i, service.path(DGRAM))
     assert eventually(lambda: "to be read" in service.status())
+    began = time.time()
     restart(service)
+    assert re.search(OWED_DATAGRAMS, service.journal(began))
     assert [client.recv(16) for _ in range(n)] == [b"%d" % i for i in range(n)]
 
 
@@ -202,12 +208,16 @@ def test_the_socket_can_be_restarted_with_its_service(service):
     client = service.connect(STREAM)
     assert echoes(client)
     silent = open_socket(DGRAM)
-    for i in range(500):
+    n = more_than_unread(400)
+    for i in range(n):
         silent.sendto(b"%d" % i, service.path(DGRAM))
+    assert eventually(lambda: "to be read" in service.status())
+    began = time.time()
     service.systemctl("restart", service.socket)
+    assert re.search(OWED_DATAGRAMS, service.journal(began))
     assert echoes(service.connect(STREAM))
     assert echoes(client)
-    assert [silent.recv(16) for _ in range(500)] == [b"%d" % i for i in range(500)]
+    assert [silent.recv(16) for _ in range(n)] == [b"%d" % i for i in range(n)]
 
 
 def test_who_was_admitted_is_not_judged_again():
@@ -252,8 +262,10 @@ def test_a_reload_executes_a_program_that_was_replaced_and_keeps_connections(ser
     assert all(echoes(client) for client in clients)
     sent = fill(clients[0])
     silent = open_socket(DGRAM)
-    for i in range(500):
+    n = more_than_unread(400)
+    for i in range(n):
         silent.sendto(b"%d" % i, service.path(DGRAM))
+    assert eventually(lambda: "to be read" in service.status())
     pid, began = service.pid(), time.time()
     program = replaceable()
     service.systemctl("reload", service.service)
@@ -261,10 +273,11 @@ def test_a_reload_executes_a_program_that_was_replaced_and_keeps_connections(ser
     assert service.pid() == pid
     assert receive_all(clients[0], sent) == pattern(sent)
     assert all(echoes(client) for client in clients)
-    assert [silent.recv(16) for _ in range(500)] == [b"%d" % i for i in range(500)]
+    assert [silent.recv(16) for _ in range(n)] == [b"%d" % i for i in range(n)]
     assert echoes(service.connect(STREAM))
     log = service.journal(began)
     assert f"Executing {program}, which has changed." in log
+    assert re.search(OWED_DATAGRAMS, log)
     restart(service)
     assert all(echoes(client) for client in clients)
 

@@ -80,6 +80,11 @@ def echoes(client, message=b"hello"):
         else client.recv(len(message) + 1) == message
 
 
+def more_than_unread(some):
+    """How many datagrams one sender has to have unread for this many to be owed to it: the others wait in the kernel."""
+    return int(Path("/proc/sys/net/unix/max_dgram_qlen").read_text()) + 1 + some
+
+
 def pattern(length, start=0):
     """Bytes that tell where they belong, nearly."""
     return bytes((start + i) % 251 for i in range(length))
