@@ -3,6 +3,7 @@
 
 import json
 import os
+import select
 import subprocess
 import tempfile
 
@@ -32,6 +33,7 @@ class Swarm:
 
     def ready(self):
         """Waits until there has been a client in each place, and each, if it reads, has had an answer."""
+        assert select.select([self.process.stdout], [], [], PATIENCE)[0], f"is not ready: {self}"
         assert self.process.stdout.readline() == "ready\n", str(self)
         return self
 
