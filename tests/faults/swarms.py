@@ -18,6 +18,7 @@ class Swarm:
         """Options are those of the program: clients=5, connected=True."""
         self.conduct, self.kind = conduct, kind
         self.is_fair = conduct in FAIR  # a test may say otherwise
+        self.clients = options.get("clients")  # at once
         self.errors = tempfile.TemporaryFile()
         words = [f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}")
                  for name, value in options.items()]
