@@ -7,7 +7,7 @@ import socket
 
 import pytest
 from uds import CONNECTED, DGRAM, SEQPACKET, STREAM, connect, echoes, eventually, fill, listening, \
-    more_than_unread, open_socket, pattern, receive_exactly
+    more_than_unread, open_socket, pattern, receive_exactly, status_kib
 
 ALICE, BOB = 61001, 61002
 
@@ -86,6 +86,19 @@ def test_who_has_much_unread_is_held_back_and_loses_nothing(daemon, kind):
         assert echoes(hog)
     assert process.terminate() == 0
     assert "Connections" not in process.log()
+
+
+@pytest.mark.plain
+@pytest.mark.parametrize("kind", CONNECTED)
+def test_what_many_of_one_user_have_unread_takes_no_more_memory_than_is_its_user_s(daemon, kind):
+    server = listening(kind)
+    process = daemon([server], "--bytes-max-per-user=100K", "--workers=1")
+    assert echoes(connect_as(BOB, kind, server), b"x" * 20_000)
+    before = status_kib(process.pid, "VmRSS")
+    hogs = [connect_as(ALICE, kind, server) for _ in range(200)]
+    assert sum(fill(hog, 0.05, piece=60_000) for hog in hogs) > len(hogs) * 100_000
+    # Without that bound it keeps up to 64 KiB for each, 12.5 MiB.
+    assert status_kib(process.pid, "VmRSS") - before < 2048
 
 
 def receive_messages(client, length):

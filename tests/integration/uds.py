@@ -87,16 +87,16 @@ def more_than_unread(some):
 
 def pattern(length, start=0):
     """Bytes that tell where they belong, nearly."""
-    return bytes((start + i) % 251 for i in range(length))
+    return (bytes(range(251)) * (length // 251 + 2))[start % 251:][:length]
 
 
-def fill(client, patience=0.3, enough=1 << 30):
+def fill(client, patience=0.3, enough=1 << 30, piece=4096):
     """Sends of the pattern until nothing more goes, or there is enough, and reads nothing; returns how much went."""
     sent = 0
     client.settimeout(patience)
     with contextlib.suppress(TimeoutError):
         while sent < enough:
-            sent += client.send(pattern(4096, sent))
+            sent += client.send(pattern(piece, sent))
     client.settimeout(PATIENCE)
     return sent
 
