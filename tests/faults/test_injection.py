@@ -230,10 +230,9 @@ AT_THE_START = {
 
 
 def serve_with_failing_calls(directory, load, fault, **more):
-    call = fault[:fault.index(":")]
     with serving(directory, 2) as service:
         service.serves()
-        with Tracer(service, directory / "trace", f"--trace={call}", f"--inject={fault}", **more):
+        with Tracer(service, directory / "trace", f"--inject={fault}", **more):
             lost = load.run(service.at, directory)
         withstood(service, lost)
     return count_injected(directory / "trace")
@@ -311,10 +310,9 @@ def calls_at_the_start(tmp_path_factory):
 
 
 def start_with_failing_calls(directory, fault):
-    call = fault[:fault.index(":")]
     with serving(directory, 2, "--log-level=err", launcher=STOPPED) as service:
         assert service.is_stopped()
-        with Tracer(service, directory / "trace", f"--trace={call}", f"--inject={fault}",
+        with Tracer(service, directory / "trace", f"--inject={fault}",
                     first_thread_alone=True) as tracer:
             tracer.lets_go()
             starts = service.starts()

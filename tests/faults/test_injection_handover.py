@@ -232,9 +232,8 @@ def calls(tmp_path_factory):
 
 
 def leave_with_failing_calls(directory, fault, excuses):
-    call = fault[:fault.index(":")]
     with Restart(directory) as restart:
-        with Tracer(restart.services[0], directory / "trace", f"--trace={call}", f"--inject={fault}",
+        with Tracer(restart.services[0], directory / "trace", f"--inject={fault}",
                     first_thread_alone=True):
             restart.happens()
         restart.is_well(excuses)
@@ -253,9 +252,8 @@ def test_a_call_that_fails_when_it_hands_over_is_survived_and_said(tmp_path, cal
 
 
 def begin_with_failing_calls(directory, fault, excuses):
-    call = fault[:fault.index(":")]
     with Restart(directory) as restart:
-        restart.happens(trace=[directory / "trace", f"--trace={call}", f"--inject={fault}"])
+        restart.happens(trace=[directory / "trace", f"--inject={fault}"])
         restart.is_well(excuses)
     return count_injected(directory / "trace")
 
