@@ -259,7 +259,7 @@ def test_every_call_that_can_fail_is_made_to_fail(calls_while_serving):
 
 def test_an_idle_timeout_costs_no_call_for_a_message(calls_while_serving):
     calls = calls_while_serving[fair_load]
-    assert calls["recvfrom"] > 100 and calls["timerfd_settime"] <= 3
+    assert calls["recvfrom"] > 100 and calls["timerfd_settime"] <= 10
 
 
 def try_out_faults(call, errors, count, trial, *arguments, **more):
