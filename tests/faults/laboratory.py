@@ -72,6 +72,11 @@ class Trial:
         if pattern:
             self.traces.append(pattern)
 
+    def wait_for_trace(self, pattern):
+        """The same where it goes on until then, on a slow machine or a fast one."""
+        self.expect_trace(pattern)
+        assert eventually(lambda: re.search(pattern, self.journal()), PATIENCE), f"{pattern!r} is not in the journal"
+
     def stop(self):
         """Ends those that go on without an end, all at once."""
         for swarm in self.swarms:
