@@ -51,7 +51,8 @@ def test_restarts_under_load_lose_nothing(laboratory):
         trial.stop()
         connections = sum(swarm.clients for swarm in trial.fair() if swarm.kind != DGRAM)
         longest = max(swarm.facts["longest_wait_usec"] for swarm in trial.fair() if swarm.conduct != "late")
-        trial.row.note = f"{connections} honest connections; {seconds:.0f} s, the longest wait was {longest / 1000:.0f} ms"
+        trial.row.note = \
+            f"{connections} honest connections; {seconds:.0f} s, the longest wait was {longest / 1000:.0f} ms"
 
 
 def test_a_stop_under_load_answers_what_was_sent(laboratory):
