@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import functools
 import mmap
 import os
 import re
@@ -16,8 +17,10 @@ from collections import Counter
 from pathlib import Path
 
 from fair_load import WELCOME, Addresses
-from uds import ALL, DGRAM, PATIENCE, SEQPACKET, STREAM, Daemon, connect, eventually, listening, receive_exactly
+from uds import ALL, DGRAM, PATIENCE, SEQPACKET, STREAM, Daemon, connect, counted, eventually, listening, \
+    receive_exactly, run
 
+UNIT = Path(__file__).parents[2] / "units/uds-echo.service.in"
 BUILD = Path(os.environ.get("UDS_ECHO_BUILD", Path(__file__).parents[2] / "build/test"))
 
 # Every rule asks for something else that has to be found out about a client. The last one admits it.
@@ -114,8 +117,7 @@ class Service:
 
     def troubles(self, kinds):
         """How many of these it has counted by the end."""
-        return sum(int(count) for count in re.findall(rf"^uds-echod: (?:{'|'.join(kinds)}).*?(\d+) in all\.$",
-                                                      self.daemon.log(), re.M))
+        return counted(self.daemon.log(), "|".join(kinds))
 
 
 @contextlib.contextmanager
@@ -126,7 +128,7 @@ def serving(directory, workers, *arguments, **more):
     except (AssertionError, OSError) as error:
         raise AssertionError(f"{error}; {service.tell()}") from error
     finally:
-        service.daemon.end()
+        service.daemon.kill()
 
 
 def whoami(at):
@@ -184,6 +186,26 @@ class FailingMalloc:
 STOPPED = ["sh", "-c", 'kill -STOP $$; exec "$@"', "sh"]
 
 
+@functools.lru_cache(maxsize=None)
+def calls_of(group):
+    """The system calls of a group (systemd.exec(5))."""
+    lines = run("systemd-analyze", "--no-pager", "syscall-filter", group).stdout.split("\n")[1:]
+    names = {line.strip() for line in lines if line.strip() and not line.strip().startswith("#")}
+    assert names, f"systemd-analyze knows nothing of {group}"
+    return frozenset().union(*(calls_of(name) if name.startswith("@") else {name} for name in names))
+
+
+@functools.lru_cache(maxsize=None)
+def calls_in_the_filter():
+    """Those that the service's sandbox allows."""
+    allowed = set(calls_of("@default"))
+    for line in re.findall("^SystemCallFilter=(.*)$", UNIT.read_text(), re.M):
+        named = frozenset().union(*(calls_of(word) if word.startswith("@") else {word} for word in
+                                    line.lstrip("~").split()))
+        allowed = allowed - named if line.startswith("~") else allowed | named
+    return allowed
+
+
 def count_injected(output):
     return output.read_text(errors="replace").count("(INJECTED)")
 
@@ -197,7 +219,7 @@ class Tracer:
 
     def __init__(self, service, output, *options, first_thread_alone=False):
         self.output = output
-        self.pid = service.pid
+        self.service = service
         self.process = subprocess.Popen(
             ["strace", *([] if first_thread_alone else ["-f"]), "-p", str(service.pid), "-o", str(output), *options],
             stderr=subprocess.PIPE)
@@ -210,14 +232,18 @@ class Tracer:
         return self
 
     def __exit__(self, *_):
-        if self.process.poll() is not None:
-            return
-        self.process.terminate()  # which lets the daemon go on without it
-        self.process.communicate(timeout=PATIENCE)
+        if self.process.poll() is None:
+            self.process.terminate()  # which lets the daemon go on without it
+            self.process.communicate(timeout=PATIENCE)
+        else:
+            assert eventually(self.service.has_ended), f"strace has ended before: {self.process.stderr.read().decode()}"
+        # In its sandbox any other would have ended the service, also where it only looks into what has failed.
+        made = re.findall(r"^(?:\d+ +)?(\w+)\(", self.output.read_text(errors="replace"), re.M)
+        assert set(made) <= calls_in_the_filter()
 
     def lets_go(self):
         """To be called for who was launched STOPPED."""
-        os.kill(self.pid, signal.SIGCONT)
+        os.kill(self.service.pid, signal.SIGCONT)
 
     def calls(self):
         """How often each call was made, by the one thread that made it most often."""

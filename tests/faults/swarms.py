@@ -3,6 +3,7 @@
 
 import json
 import os
+import select
 import subprocess
 import tempfile
 
@@ -17,6 +18,7 @@ class Swarm:
         """Options are those of the program: clients=5, connected=True."""
         self.conduct, self.kind = conduct, kind
         self.is_fair = conduct in FAIR  # a test may say otherwise
+        self.clients = options.get("clients")  # at once
         self.errors = tempfile.TemporaryFile()
         words = [f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}")
                  for name, value in options.items()]
@@ -32,6 +34,7 @@ class Swarm:
 
     def ready(self):
         """Waits until there has been a client in each place, and each, if it reads, has had an answer."""
+        assert select.select([self.process.stdout], [], [], PATIENCE)[0], f"is not ready: {self}"
         assert self.process.stdout.readline() == "ready\n", str(self)
         return self
 

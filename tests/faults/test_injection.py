@@ -35,19 +35,24 @@ class Trials:
 
     def __init__(self):
         self.failures = []
+        self.missed = []  # what never came to it
         self.count = 0
-        self.faults = 0
 
-    def try_out(self, name, trial, *arguments, **more):
-        """Trial returns how often something failed as it should."""
+    def try_out(self, name, trial, *arguments, is_sure=False, **more):
+        """Trial returns how often something failed as it should. No two runs are the same, so a fault that is meant for
+        a late call may find none; IS_SURE is what has to come to it."""
         self.count += 1
         try:
-            self.faults += trial(*arguments, **more)
+            if trial(*arguments, **more) == 0:
+                self.missed.append(name)
+                assert not is_sure, "nothing failed"
         except AssertionError as error:
             self.failures.append(f"{name}: {error}")
 
     def conclude(self):
-        assert self.faults > 0 or self.failures, "nothing failed"
+        if self.missed:
+            print("Nothing failed in:", *self.missed, sep="\n")
+        assert len(self.missed) < self.count, "nothing failed"
         assert not self.failures, f"{len(self.failures)} of {self.count}:\n" + "\n".join(self.failures)
 
 
@@ -105,7 +110,8 @@ def test_an_allocation_that_fails_at_the_start_is_survived_or_said(tmp_path, cou
     allocations, _ = count_allocations(tmp_path, 2, fair_load)
     trials = Trials()
     for number in range(1, allocations + 1):
-        trials.try_out(f"allocation {number} of {allocations}", start_with_failing_allocations, tmp_path, number, count)
+        trials.try_out(f"allocation {number} of {allocations}", start_with_failing_allocations, tmp_path, number, count,
+                       is_sure=number == 1)
     trials.conclude()
 
 
@@ -129,7 +135,7 @@ def test_an_allocation_that_fails_costs_one_client_at_most_and_is_counted(tmp_pa
     trials = Trials()
     for number in spread(allocations, 10):
         trials.try_out(f"allocation {number} of {allocations}", serve_with_failing_allocations, tmp_path, workers, load,
-                       number, count)
+                       number, count, is_sure=number == 1)
     trials.conclude()
 
 
@@ -161,7 +167,8 @@ def test_an_allocation_that_fails_in_a_reload_leaves_a_policy_in_force(tmp_path)
         allocations = malloc.get(malloc.calls) - before
     trials = Trials()
     for number in spread(allocations, 12):
-        trials.try_out(f"allocation {number} of {allocations}", reload_with_failing_allocations, tmp_path, number)
+        trials.try_out(f"allocation {number} of {allocations}", reload_with_failing_allocations, tmp_path, number,
+                       is_sure=number == 1)
     trials.conclude()
 
 
@@ -188,9 +195,13 @@ WHILE_SERVING = {
     "setsockopt": SHORTAGE,
     "shutdown": SHORTAGE,
     "splice": ["EINTR", "EAGAIN", "EINVAL", "ECONNRESET", "EPIPE", *SHORTAGE],
+    "statfs": ["EINTR", "ENOMEM"],
     "timerfd_settime": ["ENOMEM"],
     "write": ["EINTR"],
 }
+# What is closed is closed whatever close(2) says. The others fail of programs that are wrong alone, or they are the
+# allocator's, whose failures are above.
+CANNOT_FAIL = {"brk", "clock_gettime", "close", "futex", "getpid", "mprotect", "munmap", "restart_syscall"}
 # And while it starts.
 NO_DESCRIPTOR = ["EMFILE", "ENFILE", "ENOMEM"]
 AT_THE_START = {
@@ -219,10 +230,9 @@ AT_THE_START = {
 
 
 def serve_with_failing_calls(directory, load, fault, **more):
-    call = fault[:fault.index(":")]
     with serving(directory, 2) as service:
         service.serves()
-        with Tracer(service, directory / "trace", f"--trace={call}", f"--inject={fault}", **more):
+        with Tracer(service, directory / "trace", f"--inject={fault}", **more):
             lost = load.run(service.at, directory)
         withstood(service, lost)
     return count_injected(directory / "trace")
@@ -230,13 +240,26 @@ def serve_with_failing_calls(directory, load, fault, **more):
 
 @pytest.fixture(scope="module")
 def calls_while_serving(tmp_path_factory):
-    """How often each is made."""
-    directory = tmp_path_factory.mktemp("census")
-    with serving(directory, 2) as service:
-        service.serves()
-        with Tracer(service, directory / "trace") as tracer:
-            fair_load.run(service.at, directory)
-        return tracer.calls()
+    """How often each is made, under either load."""
+    def census(load):
+        directory = tmp_path_factory.mktemp("census")
+        with serving(directory, 2) as service:
+            service.serves()
+            with Tracer(service, directory / "trace") as tracer:
+                load.run(service.at, directory)
+            return tracer.calls()
+
+    return {load: census(load) for load in (fair_load, rude_load)}
+
+
+def test_every_call_that_can_fail_is_made_to_fail(calls_while_serving):
+    for calls in calls_while_serving.values():
+        assert set(calls) <= set(WHILE_SERVING) | CANNOT_FAIL
+
+
+def test_an_idle_timeout_costs_no_call_for_a_message(calls_while_serving):
+    calls = calls_while_serving[fair_load]
+    assert calls["recvfrom"] > 100 and calls["timerfd_settime"] <= 10
 
 
 def try_out_faults(call, errors, count, trial, *arguments, **more):
@@ -247,18 +270,19 @@ def try_out_faults(call, errors, count, trial, *arguments, **more):
         for j, number in enumerate(spread(count, 2)):
             last = f"..{number + 9}" if (i + j) % 2 else ""
             fault = f"{call}:error={error}:when={number}{last}"
-            trials.try_out(fault, trial, *arguments, fault, **more)
+            trials.try_out(fault, trial, *arguments, fault, is_sure=number == 1, **more)
     trials.conclude()
 
 
 @pytest.mark.parametrize("call", WHILE_SERVING)
 def test_a_call_that_fails_costs_at_most_whom_it_was_for_and_is_counted(tmp_path, calls_while_serving, call):
-    try_out_faults(call, WHILE_SERVING[call], calls_while_serving[call], serve_with_failing_calls, tmp_path, fair_load)
+    try_out_faults(call, WHILE_SERVING[call], calls_while_serving[fair_load][call], serve_with_failing_calls, tmp_path,
+                   fair_load)
 
 
 @pytest.mark.parametrize("call", ["accept4", "epoll_ctl", "recvfrom", "sendto", "splice"])
 def test_a_call_that_fails_among_rude_clients_is_survived(tmp_path, calls_while_serving, call):
-    try_out_faults(call, WHILE_SERVING[call], calls_while_serving[call] // 4, serve_with_failing_calls, tmp_path,
+    try_out_faults(call, WHILE_SERVING[call], calls_while_serving[rude_load][call], serve_with_failing_calls, tmp_path,
                    rude_load)
 
 
@@ -286,10 +310,9 @@ def calls_at_the_start(tmp_path_factory):
 
 
 def start_with_failing_calls(directory, fault):
-    call = fault[:fault.index(":")]
     with serving(directory, 2, "--log-level=err", launcher=STOPPED) as service:
         assert service.is_stopped()
-        with Tracer(service, directory / "trace", f"--trace={call}", f"--inject={fault}",
+        with Tracer(service, directory / "trace", f"--inject={fault}",
                     first_thread_alone=True) as tracer:
             tracer.lets_go()
             starts = service.starts()
@@ -308,7 +331,7 @@ def test_a_call_that_fails_at_the_start_is_survived_or_said(tmp_path, calls_at_t
     for error in AT_THE_START[call]:
         for number in spread(all_in_all[call] - before[call], 4):
             fault = f"{call}:error={error}:when={before[call] + number}"
-            trials.try_out(fault, start_with_failing_calls, tmp_path, fault)
+            trials.try_out(fault, start_with_failing_calls, tmp_path, fault, is_sure=number == 1)
     trials.conclude()
 
 

@@ -11,6 +11,8 @@ from swarms import Swarm
 from uds import CONNECTED, DGRAM, SEQPACKET, STREAM, listening
 
 SIZE = 64
+# The first bytes may be right by chance.
+NEARLY_ALL = pytest.approx(SIZE, abs=2)
 
 
 @pytest.fixture
@@ -101,7 +103,7 @@ def test_a_datagram_that_is_missing_is_lost_and_no_other(liar):
 @KINDS
 def test_what_comes_twice_is_repeated(liar, kind):
     path = liar(kind, lambda number, message: [message, message] if number == 3 else [message])
-    assert wrong(judge(path, kind, window=2)) == {"repeated_bytes": SIZE}
+    assert wrong(judge(path, kind, window=2)) == {"repeated_bytes": NEARLY_ALL}
 
 
 @KINDS
@@ -119,7 +121,7 @@ def test_what_another_client_has_sent_is_swapped(liar, kind):
         return [kept[0]]
 
     facts = judge(liar(kind, answer), kind, connections=2, messages=1)
-    assert wrong(facts) == {"swapped_bytes": SIZE}
+    assert wrong(facts) == {"swapped_bytes": NEARLY_ALL}
 
 
 @pytest.mark.parametrize("kind", CONNECTED)

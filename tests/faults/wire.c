@@ -138,7 +138,7 @@ ssize_t wire_send(struct swarm *swarm, int fd, size_t length)
     return n < 0 ? -errno : n;
 }
 
-ssize_t wire_receive(const struct swarm *swarm, int fd)
+static ssize_t receive(const struct swarm *swarm, int fd)
 {
     union {
         struct cmsghdr header;
@@ -160,4 +160,16 @@ ssize_t wire_receive(const struct swarm *swarm, int fd)
         return -ENODATA;
     }
     return n;
+}
+
+/*
+ * The kernel looks for a message first and then whether that was the end (unix_dgram_recvmsg() in
+ * Linux 6.18), so a last message that comes in between, with the end behind it, is passed over. But
+ * nothing comes after the end: another look finds what there is.
+ */
+ssize_t wire_receive(const struct swarm *swarm, int fd)
+{
+    ssize_t n = receive(swarm, fd);
+
+    return n == -ENODATA ? receive(swarm, fd) : n;
 }

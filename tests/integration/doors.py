@@ -52,7 +52,7 @@ def auth(users):
     auth.reset()
     yield auth
     POLICY.write_text(auth.packaged)
-    auth.reset()
+    auth.stop()
 
 
 def visit(*prefix, kinds=()):

@@ -6,6 +6,7 @@ stands in, and tests marked "systemd" are skipped with the reason, or fail where
 no success there.
 """
 
+import contextlib
 import os
 
 import pytest
@@ -15,6 +16,8 @@ from uds import Activated, Daemon, Units, under_systemd
 def pytest_configure(config):
     config.addinivalue_line("markers", "systemd: needs the units under a real systemd")
     config.addinivalue_line("markers", "plain: says something only of a build without sanitizers")
+    # What fails in a thread fails the test.
+    config.addinivalue_line("filterwarnings", "error::pytest.PytestUnhandledThreadExceptionWarning")
 
 
 def pytest_runtest_setup(item):
@@ -40,7 +43,7 @@ def units():
     units = Units()
     units.reset()
     yield units
-    units.reset()
+    units.stop()
 
 
 @pytest.fixture
@@ -54,5 +57,6 @@ def daemon():
         return process
 
     yield start
-    for process in started:
-        process.end()
+    with contextlib.ExitStack() as stack:
+        for process in started:
+            stack.callback(process.end)

@@ -125,6 +125,7 @@ def test_a_service_that_fails_at_each_start_is_said_with_its_status(units, kind,
 
 @systemd
 def test_a_service_that_crashes_is_said_with_the_signal(units):
+    units.ends.add("code=killed, status=11/SEGV")
     break_service(units, "sleep 0.5; kill -SEGV $$$$")
     units.systemctl("start", units.socket)
     assert "killed by signal 11 (SIGSEGV)" in wrong(UNREACHABLE, "service-failed", "--timeout=700ms",

@@ -7,10 +7,11 @@ import socket
 import struct
 
 import pytest
-from uds import PATIENCE, SEQPACKET, STREAM, connect, descriptors, echoes, eventually, listening
+from uds import (CONNECTED, DGRAM, PATIENCE, SEQPACKET, STREAM, TYPES, connect, descriptors, echoes, eventually, listening,
+                 open_socket)
 
 VERSION = 1
-CONNECTION, FAREWELL = 1, 2
+CONNECTION, FAREWELL, DATAGRAM = 1, 2, 3
 OWES = 1
 
 
@@ -18,6 +19,19 @@ def record(kind=CONNECTION, owed=None, uid=None, kind_of_socket=socket.SOCK_STRE
     data = owed or b""
     entry = struct.pack("=8I2Q", kind, OWES if owed is not None else 0, os.geteuid() if uid is None else uid, 0,
                         kind_of_socket, 0, 0, 0, idle, len(data))
+    return entry + data + bytes(-len(data) % 8)
+
+
+def address(of):
+    """As the kernel tells it (struct sockaddr_un)."""
+    return struct.pack("=H", socket.AF_UNIX) + of.getsockname()
+
+
+def datagram(own, sender, data):
+    """A reply that is owed, to be sent from the socket OWN to the socket SENDER."""
+    own, sender = address(own), address(sender)
+    entry = struct.pack("=8I2Q", DATAGRAM, 0, os.geteuid(), 0, socket.SOCK_DGRAM, len(own), len(sender), 0, 0, len(data))
+    data = own + sender + data
     return entry + data + bytes(-len(data) % 8)
 
 
@@ -100,6 +114,108 @@ def test_a_last_word_is_finished(begin):
     begin(left_behind((label(is_file=1), [file]), (label(), [server.fileno()])), server)
     assert client.recv(99) == b"UID=0\n"
     assert client.recv(99) == b""
+
+
+def begin_with_datagrams(daemon, kept, *options, names=("echo",)):
+    """A daemon that has a datagram socket besides, and was left what these sockets hold."""
+    server = listening(DGRAM)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    left = kept(server)
+    process = daemon([server, *left], *options, names=[*names, *["handover"] * len(left)])
+    for one in left:
+        one.close()
+    return process
+
+
+def test_datagrams_that_are_owed_go_out_in_order_from_where_they_were_sent_to(daemon):
+    clients = [open_socket(DGRAM) for _ in range(2)]
+
+    def kept(server):
+        clients[0].connect(server.getsockname())  # which takes from there alone
+        records = [datagram(server, client, data) for data in (b"one", b"", b"three") for client in clients]
+        return [left_behind((label(is_file=1), [memory(contents(*records))]))]
+
+    process = begin_with_datagrams(daemon, kept)
+    for client in clients:
+        assert [client.recv(9) for _ in range(3)] == [b"one", b"", b"three"]
+    assert process.terminate() == 0
+    assert "Datagrams" not in process.log()
+
+
+def test_datagrams_for_a_socket_that_is_no_more_are_lost_and_counted(daemon):
+    other, client, gone = listening(DGRAM), open_socket(DGRAM), open_socket(DGRAM)
+
+    def kept(server):
+        records = [datagram(other, client, b"from elsewhere"), datagram(server, gone, b"to nobody"),
+                   datagram(server, client, b"owed")]
+        gone.close()
+        return [left_behind((label(is_file=1), [memory(contents(*records))]))]
+
+    process = begin_with_datagrams(daemon, kept)
+    assert client.recv(99) == b"owed"
+    assert process.terminate() == 0
+    assert "Datagrams dropped, owed before the restart and no longer possible after it: 1, 1 in all." in process.log()
+    assert "Datagrams not answered, the sender's socket is gone or out of reach: 1, 1 in all." in process.log()
+
+
+def test_datagrams_beyond_what_their_user_may_have_unread_now_are_lost_and_counted(daemon):
+    client = open_socket(DGRAM)
+
+    def kept(server):
+        records = [datagram(server, client, b"%d" % i * 600) for i in range(3)]
+        return [left_behind((label(is_file=1), [memory(contents(*records))]))]
+
+    process = begin_with_datagrams(daemon, kept, "--bytes-max-per-user=1K")
+    assert client.recv(999) == b"0" * 600
+    assert process.terminate() == 0
+    assert "Datagrams dropped, owed before the restart and no longer possible after it: 2, 2 in all." in process.log()
+
+
+def test_datagrams_of_who_was_admitted_are_not_judged_again(daemon, tmp_path):
+    policy = tmp_path / "policy"
+    policy.write_text("deny user root\n")
+    client = open_socket(DGRAM)
+    process = begin_with_datagrams(
+        daemon, lambda server: [left_behind((label(is_file=1), [memory(contents(datagram(server, client, b"owed")))]))],
+        f"--policy={policy}", names=["auth"])
+    assert client.recv(99) == b"owed"
+    assert process.terminate() == 0
+    assert "Datagrams" not in process.log()
+
+
+def test_two_sockets_may_have_been_kept(daemon):
+    (first, first_server), (second, second_server) = pair(), pair()
+    late = open_socket(DGRAM)
+
+    def kept(server):
+        file = memory(contents(record(owed=b"1"), record(owed=b"2"), datagram(server, late, b"3")))
+        return [left_behind((label(first=1), [second_server.fileno()])),
+                left_behind((label(is_file=1), [file]), (label(first=0), [first_server.fileno()]))]
+
+    process = begin_with_datagrams(daemon, kept)
+    first_server.close()
+    second_server.close()
+    assert [client.recv(9) for client in (first, second, late)] == [b"1", b"2", b"3"]
+    assert echoes(first) and echoes(second)
+    assert process.terminate() == 0
+    assert "Took over 2 connections." in process.log()
+
+
+@pytest.mark.parametrize("kind", CONNECTED)
+@pytest.mark.parametrize("owed", [None, b"owed"], ids=["owed nothing", "owed something"])
+def test_who_has_hung_up_in_the_meantime_is_forgotten(begin, kind, owed):
+    (gone, gone_server), (stays, stays_server) = pair(TYPES[kind]), pair(TYPES[kind])
+    file = memory(contents(record(owed=owed, kind_of_socket=TYPES[kind]), record(kind_of_socket=TYPES[kind])))
+    gone.close()
+    process, address_of_it = begin(left_behind((label(is_file=1), [file]),
+                                               (label(), [gone_server.fileno(), stays_server.fileno()])),
+                                   gone_server, stays_server)
+    assert echoes(stays)
+    stays.close()
+    other, _ = begin(left_behind())
+    assert eventually(lambda: descriptors(process.pid) == descriptors(other.pid))
+    assert echoes(connect(STREAM, address_of_it))
+    assert process.terminate() == 0
 
 
 def test_who_was_idle_is_so_still(begin):

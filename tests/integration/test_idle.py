@@ -6,7 +6,7 @@ import time
 import pytest
 from uds import CONNECTED, STREAM, connect, descriptors, echoes, falls_silent, listening
 
-TIMEOUT = 1.0
+TIMEOUT = 3.0  # seconds: longer than a busy machine keeps anybody waiting
 
 
 def is_closed(client):
@@ -35,8 +35,8 @@ def test_it_is_not_closed_early(daemon, kind):
     server = listening(kind)
     daemon([server], f"--idle-timeout={TIMEOUT}s")
     client = connect(kind, server.getsockname())
-    assert echoes(client)
     begun = time.monotonic()
+    assert echoes(client)
     assert is_closed(client)
     assert time.monotonic() - begun > TIMEOUT * 0.95
 

@@ -10,7 +10,7 @@ import time
 
 import pytest
 from people import ME, OK, WRONG, bad, client, echo  # noqa: F401
-from uds import ALL, CLIENT, CONNECTED, DGRAM, PATIENCE, STREAM, listening
+from uds import ALL, CLIENT, CONNECTED, DGRAM, KILLED, PATIENCE, STREAM, listening
 
 
 @pytest.mark.parametrize("policy", [None, ME])
@@ -57,7 +57,7 @@ def test_ping_says_that_the_service_has_gone(echo, kind):
         for line in process.stdout:
             if "seq=5" in line:
                 break
-        echo.process.process.kill()
+        echo.process.kill()
         out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == WRONG
     assert "1 lost" in out and "closed the connection" in err
@@ -66,6 +66,7 @@ def test_ping_says_that_the_service_has_gone(echo, kind):
 @pytest.mark.systemd
 @pytest.mark.parametrize("kind", ALL)
 def test_ping_goes_on_over_a_crash_of_the_service(units, kind):
+    units.ends.add(KILLED)
     units.systemctl("start", "uds-echo.socket")
     with subprocess.Popen([CLIENT, "ping", "-c", "300", "-i", "5ms", "--reconnect", units.path(kind)],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

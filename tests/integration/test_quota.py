@@ -9,8 +9,8 @@ import struct
 import termios
 
 import pytest
-from uds import CONNECTED, DGRAM, PATIENCE, SEQPACKET, STREAM, connect, descriptors, echoes, eventually, listening, \
-    open_socket, receive_exactly
+from uds import CONNECTED, DGRAM, PATIENCE, SEQPACKET, STREAM, connect, descriptors, echoes, eventually, fill, \
+    listening, more_than_unread, open_socket, pattern, receive_exactly, status_kib
 
 ALICE, BOB = 61001, 61002
 
@@ -37,17 +37,6 @@ def is_refused(client):
         return client.recv(1) == b""
     except ConnectionResetError:
         return True
-
-
-def fill(client):
-    """Sends until nothing more goes, reading nothing; returns how much went."""
-    sent = 0
-    client.settimeout(0.3)
-    with contextlib.suppress(TimeoutError):
-        while True:
-            sent += client.send(bytes((sent + i) % 251 for i in range(4096)))
-    client.settimeout(PATIENCE)
-    return sent
 
 
 @pytest.mark.parametrize("kind", CONNECTED)
@@ -96,10 +85,23 @@ def test_who_has_much_unread_is_held_back_and_loses_nothing(daemon, kind):
     assert echoes(connect_as(BOB, kind, server), b"x" * 20_000)
     for hog, count in zip(hogs, sent):
         got = receive_exactly(hog, count) if kind == STREAM else receive_messages(hog, count)
-        assert got == bytes(i % 251 for i in range(count))
+        assert got == pattern(count)
         assert echoes(hog)
     assert process.terminate() == 0
     assert "Connections" not in process.log()
+
+
+@pytest.mark.plain
+@pytest.mark.parametrize("kind", CONNECTED)
+def test_what_many_of_one_user_have_unread_takes_no_more_memory_than_is_its_user_s(daemon, kind):
+    server = listening(kind)
+    process = daemon([server], "--bytes-max-per-user=100K", "--workers=1")
+    assert echoes(connect_as(BOB, kind, server), b"x" * 20_000)
+    before = status_kib(process.pid, "VmRSS")
+    hogs = [connect_as(ALICE, kind, server) for _ in range(200)]
+    assert sum(fill(hog, 0.05, piece=60_000) for hog in hogs) > len(hogs) * 100_000
+    # Without that bound it keeps up to 64 KiB for each, 12.5 MiB.
+    assert status_kib(process.pid, "VmRSS") - before < 2048
 
 
 def receive_messages(client, length):
@@ -118,7 +120,7 @@ def test_who_has_much_unread_and_shuts_down_gets_it_all_and_the_end(daemon, kind
     for hog, count in zip(hogs, sent):
         hog.shutdown(socket.SHUT_WR)
         got = receive_exactly(hog, count) if kind == STREAM else receive_messages(hog, count)
-        assert got == bytes(i % 251 for i in range(count))
+        assert got == pattern(count)
         assert hog.recv(1) == b""
 
 
@@ -214,8 +216,8 @@ def test_datagrams_from_a_thousand_addresses_of_one_user_leave_others_their_boun
                 client.sendto(b"x" * 100, server.getsockname())
     with user(BOB):
         late = open_socket(DGRAM)
-        for i in range(500):
+        for i in range(n := more_than_unread(400)):
             late.sendto(b"%d" % i, server.getsockname())
-    assert [late.recv(10) for _ in range(500)] == [b"%d" % i for i in range(500)]
+    assert [late.recv(10) for _ in range(n)] == [b"%d" % i for i in range(n)]
     assert process.terminate() == 0
     assert "Datagrams dropped, their user has too many unread" in process.log()

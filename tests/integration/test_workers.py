@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Several workers: who serves whom, what holds for all of them together, and how they end."""
 
+import contextlib
+import ctypes
 import os
 import resource
 import signal
@@ -14,7 +16,7 @@ import test_auth
 import test_descriptors
 import test_end
 from uds import (ALL, CONNECTED, DGRAM, PATIENCE, SEQPACKET, STREAM, connect, descriptors, echoes, eventually,
-                 falls_silent, listening, receive_exactly, threads, watched)
+                 falls_silent, is_stopped, listening, receive_exactly, threads, watched)
 
 guarded = test_auth.guarded  # the fixture
 
@@ -208,8 +210,7 @@ class Crowd:
     def look(self):
         """How many workers have had the datagram socket, whose descriptor is the first that was passed."""
         os.kill(self.process.pid, signal.SIGSTOP)
-        assert eventually(lambda: all(task.read_text().rsplit(") ", 1)[1][0] == "T"
-                                      for task in Path(f"/proc/{self.process.pid}/task").glob("*/stat")))
+        assert is_stopped(self.process.pid)
         for client in self.clients:
             client.sendall(b"x")
         for sender in self.senders:
@@ -354,6 +355,71 @@ def test_a_flood_of_decisions_is_cut_and_counted_for_all_together(guarded_by_eig
     assert process.terminate() == 0
     assert process.log().count("Refused uid") == 100
     assert f"Left out of the journal: 900 more refusals of uid {os.geteuid()}." in process.log()
+
+
+PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
+WALL = 0x40000000  # __WALL of waitpid(2): threads, too
+
+
+@contextlib.contextmanager
+def held(thread):
+    """One thread alone stands still in here, whatever it was doing (ptrace(2))."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+    libc.ptrace.restype = ctypes.c_long
+
+    def ptrace(request):
+        assert libc.ptrace(request, thread, None, None) == 0, os.strerror(ctypes.get_errno())
+
+    ptrace(PTRACE_SEIZE)
+    ptrace(PTRACE_INTERRUPT)
+    assert os.WIFSTOPPED(os.waitpid(thread, WALL)[1])
+    try:
+        yield
+    finally:
+        ptrace(PTRACE_DETACH)
+
+
+class Manager:
+    """Of a service manager what a watchdog takes: it hears what it is told."""
+
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind("")
+        self.environment = {"NOTIFY_SOCKET": "@" + self.socket.getsockname()[1:].decode()}
+
+    def hears(self, word, seconds=PATIENCE):
+        """Whether it does, before there is silence for so long."""
+        self.socket.settimeout(seconds)
+        with contextlib.suppress(TimeoutError):
+            while word not in self.socket.recv(4096):
+                pass
+            return True
+        return False
+
+    def forget(self):
+        """What has come and was not heard yet."""
+        self.socket.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.socket.recv(4096)
+
+
+@pytest.mark.parametrize("name", ["worker-0", "worker-1"])
+def test_the_manager_is_told_that_all_is_well_only_if_each_has_gone_round(daemon, name):
+    manager = Manager()
+    interval = 0.1
+    process = daemon([listening(STREAM)], "--workers=2", environment={
+        **manager.environment, "WATCHDOG_USEC": str(int(3 * interval * 1_000_000))})
+    assert manager.hears(b"READY=1") and manager.hears(b"WATCHDOG=1") and manager.hears(b"WATCHDOG=1")
+    assert eventually(lambda: name in threads(process.pid).values())
+    (worker,) = (number for number, its_name in threads(process.pid).items() if its_name == name)
+    with held(worker):
+        manager.forget()
+        # Once more, if it had just gone round.
+        assert not (manager.hears(b"WATCHDOG=1", 20 * interval) and manager.hears(b"WATCHDOG=1", 20 * interval))
+    assert manager.hears(b"WATCHDOG=1") and manager.hears(b"WATCHDOG=1")
+    assert process.terminate() == 0
 
 
 @pytest.mark.plain

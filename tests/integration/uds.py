@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Clients, and the three ways to have a service: units, systemd-socket-activate, the daemon by itself."""
 
+import contextlib
 import json
 import os
 import re
 import resource
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -78,6 +80,27 @@ def echoes(client, message=b"hello"):
         else client.recv(len(message) + 1) == message
 
 
+def more_than_unread(some):
+    """How many datagrams one sender has to have unread for this many to be owed to it: the others wait in the kernel."""
+    return int(Path("/proc/sys/net/unix/max_dgram_qlen").read_text()) + 1 + some
+
+
+def pattern(length, start=0):
+    """Bytes that tell where they belong, nearly."""
+    return (bytes(range(251)) * (length // 251 + 2))[start % 251:][:length]
+
+
+def fill(client, patience=0.3, enough=1 << 30, piece=4096):
+    """Sends of the pattern until nothing more goes, or there is enough, and reads nothing; returns how much went."""
+    sent = 0
+    client.settimeout(patience)
+    with contextlib.suppress(TimeoutError):
+        while sent < enough:
+            sent += client.send(pattern(piece, sent))
+    client.settimeout(PATIENCE)
+    return sent
+
+
 def listening(kind, address=""):
     """A socket as systemd would hand it over."""
     server = socket.socket(socket.AF_UNIX, TYPES[kind])
@@ -96,6 +119,12 @@ def threads(pid):
     names = {int(number): Path(f"/proc/{pid}/task/{number}/comm").read_text().strip()
              for number in os.listdir(f"/proc/{pid}/task")}
     return {number: name for number, name in names.items() if number == pid or name.startswith("worker-")}
+
+
+def is_stopped(pid):
+    """Whether every thread of a process that gets SIGSTOP comes to stand still."""
+    return eventually(lambda: all(task.read_text().rsplit(") ", 1)[1][0] == "T"
+                                  for task in Path(f"/proc/{pid}/task").glob("*/stat")))
 
 
 def falls_silent(pid):
@@ -138,6 +167,27 @@ def raise_descriptor_limit():
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+# How a process of a service ends that is killed, or by the watchdog, as process_ends() has it.
+KILLED, ABORTED = "code=killed, status=9/KILL", "code=killed, status=6/ABRT"
+
+
+def process_ends(journal):
+    """How processes of a service have ended that did not do so by themselves and well, as systemd says it; but whether
+    the host keeps a core is no matter."""
+    ends = re.findall(r"Main process exited, (code=\w+, status=\S+)", journal)
+    return [end.replace("code=dumped", "code=killed") for end in ends if end != "code=exited, status=0/SUCCESS"]
+
+
+def counted(log, words):
+    """How many there were, of one process or several: each line has those that are new, and all of one process so far."""
+    return sum(int(new) for new in re.findall(rf"^(?:uds-echod: )?(?:{words}).*: (\d+), \d+ in all\.$", log, re.M))
+
+
+def findings(log):
+    """What a sanitizer, valgrind, an assertion or the filter of system calls has said."""
+    return re.findall(r"^.*(?:Sanitizer|runtime error:|Assertion|status=31/SYS).*$|^==\d+==.*$", log, re.M)
+
+
 def run(*command, **more):
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **more)
 
@@ -150,6 +200,8 @@ class Units:
         self.socket = f"{name}.socket"
         self.service = f"{name}.service"
         self.directory = Path("/run", name)
+        self.begun = time.time()
+        self.ends = set()  # what a test does to its processes on purpose: KILLED
 
     def path(self, kind):
         return str(self.directory / f"{kind}.sock")
@@ -170,7 +222,15 @@ class Units:
         self.systemctl("start", self.socket)
 
     def stop(self):
+        """The service must end well, and none of its processes may have ended badly, but as a test has it."""
+        was_active = self.state() == "active"
+        run("systemctl", "stop", self.socket, self.service)
+        result = self.show(self.service, "Result")
+        journal = self.journal(self.begun)
         self.reset()
+        assert result == "success" or not was_active, f"{result}:\n{journal}"
+        assert not findings(journal), journal
+        assert {end for end in process_ends(journal) if "code=killed" in end} <= self.ends, journal
 
     def reset(self):
         run("systemctl", "stop", self.socket, self.service)
@@ -206,6 +266,27 @@ class Units:
         return [json.loads(line) for line in lines.splitlines()]
 
 
+def is_open(path):
+    """Whether there is a socket that listens, if that is for connections: it is bound a moment before (/proc/net/unix)."""
+    for line in Path("/proc/net/unix").read_text(errors="replace").splitlines():
+        if line.endswith(f" {path}"):
+            _, _, _, flags, kind, *_ = line.split()
+            return int(kind, 16) == socket.SOCK_DGRAM or int(flags, 16) & 0x10000 != 0  # __SO_ACCEPTCON
+    return False
+
+
+def end_well(process):
+    """Whether the daemon that still runs ends well; so does one that has not come to wait for signals yet."""
+    process.send_signal(signal.SIGCONT)
+    process.terminate()
+    try:
+        return process.wait(PATIENCE) in (0, -signal.SIGTERM)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return False
+
+
 class Activated:
     """Each socket type by a systemd-socket-activate of its own."""
 
@@ -214,6 +295,7 @@ class Activated:
     def __init__(self):
         self.directory = tempfile.mkdtemp(prefix="uds-echo-")
         self.processes = {}
+        self.output = tempfile.TemporaryFile()
 
     def path(self, kind):
         return f"{self.directory}/{kind}.sock"
@@ -226,14 +308,14 @@ class Activated:
             self.processes[kind] = subprocess.Popen(
                 ["systemd-socket-activate", *self.options[kind], f"--listen={self.path(kind)}", ECHOD,
                  *OPTIONS],
-                stderr=subprocess.DEVNULL)
-        assert eventually(lambda: all(Path(self.path(kind)).is_socket() for kind in ALL))
+                stderr=self.output)
+        assert eventually(lambda: all(is_open(self.path(kind)) for kind in ALL))
 
     def stop(self):
-        for process in self.processes.values():
-            process.terminate()
-            process.wait(PATIENCE)
+        statuses = [end_well(process) for process in self.processes.values()]
         shutil.rmtree(self.directory)
+        log = os.pread(self.output.fileno(), 1 << 24, 0).decode()
+        assert all(statuses) and not findings(log), log
 
     def pid(self, kind=STREAM):
         # systemd-socket-activate becomes the daemon at the first client.
@@ -259,6 +341,7 @@ class Daemon:
         variables = {**os.environ, "LISTEN_FDS": str(len(numbers)), **(environment or {})}
         if names:
             variables["LISTEN_FDNAMES"] = ":".join(names)
+        self.is_killed = False
         self.output = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             # The variable has to hold the pid of the program that is to read it. A launcher executes it in place.
@@ -281,8 +364,16 @@ class Daemon:
         self.process.terminate()
         return self.wait()
 
-    def end(self):
+    def kill(self):
         if self.process.poll() is None:
+            self.is_killed = True
             self.process.kill()
             self.process.wait()
+
+    def end(self):
+        """If it still runs it must end well; and in any case nothing may have gone wrong in it."""
+        status = self.process.poll()
+        is_well = end_well(self.process) if status is None else status >= 0 or self.is_killed
+        log = self.log()
         self.output.close()
+        assert is_well and not findings(log), f"status {self.process.returncode}, log: {log}"
