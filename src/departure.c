@@ -91,6 +91,14 @@ static void log_handover(const struct handover *handover)
     }
 }
 
+static void log_stranded(const struct handover *handover)
+{
+    if (handover->stranded > 0) {
+        log_line(LOG_ERR, "What the service manager was given could not be taken back: some of it "
+                          "may be sent twice.");
+    }
+}
+
 static int store(struct departure *departure, struct handover *handover)
 {
     int r = handover_store(handover);
@@ -100,6 +108,7 @@ static int store(struct departure *departure, struct handover *handover)
                  r == -ENOSPC ? "does not keep them (FileDescriptorStoreMax= in the unit)"
                               : "could not be given them",
                  strerror(-r));
+        log_stranded(handover);
         return stop_instead(departure);
     }
     log_handover(handover);

@@ -81,3 +81,15 @@ int handover_channel_receive(int fd, struct handover_label *label,
     }
     return message.msg_flags & MSG_CTRUNC ? -EMFILE : -EBADMSG;
 }
+
+int handover_channel_empty(int fd)
+{
+    char first;
+    ssize_t n;
+
+    /* Without room for them the kernel closes the descriptors (recv(2)); no message is empty. */
+    do {
+        n = recv(fd, &first, sizeof(first), MSG_DONTWAIT);
+    } while (n > 0 || (n < 0 && errno == EINTR));
+    return n == 0 || errno == EAGAIN ? 0 : -errno;
+}

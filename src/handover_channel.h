@@ -38,3 +38,7 @@ int handover_channel_send(int fd, const struct handover_label *label, const int 
  */
 int handover_channel_receive(int fd, struct handover_label *label,
                              int descriptors[static HANDOVER_BATCH]);
+
+/* Takes everything out, and lets go of it unseen, for which there need not be a descriptor free.
+ * Returns 0 or a negative errno. */
+int handover_channel_empty(int fd);
