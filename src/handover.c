@@ -30,6 +30,8 @@ struct packing {
     int batch[HANDOVER_BATCH];
     size_t n_batch;
     const struct datagram *datagram; /* whose debts are packed now */
+    int fd;                          /* the file */
+    int failure;                     /* why no more can be packed, or 0 */
 };
 
 static int add_channel(struct handover *handover)
@@ -64,10 +66,38 @@ static int send_on(struct handover *handover, const struct handover_label *label
                : handover_channel_send(handover->ends[handover->n_kept - 1], label, descriptors, n);
 }
 
+/* Whether ERROR, with which one descriptor was not sent, would have kept back any other. */
+static bool is_for_all(const struct packing *packing, int error)
+{
+    switch (error) {
+    case -ENOSPC: /* there is no channel more, or none to be had */
+    case -EMFILE:
+    case -ENFILE:
+        return true;
+    case -ETOOMANYREFS:
+        return !handover_channel_carries(packing->fd);
+    default:
+        return false;
+    }
+}
+
 /*
- * Sends the batch; where that fails one by one, so that one descriptor which the kernel does not
- * let travel (a client may have nested too many in each other, unix(7)) is alone in staying behind.
+ * Sends the batch one by one, so that one descriptor which the kernel does not let travel (a client
+ * may have nested too many in each other, unix(7)) is alone in staying behind. Returns 0 or a
+ * negative errno, if it is about more than that.
  */
+static int send_each(struct packing *packing, struct handover_label *label)
+{
+    for (size_t i = 0; i < packing->n_batch; i++, label->first++) {
+        int r = send_on(packing->handover, label, &packing->batch[i], 1);
+        if (r < 0 && is_for_all(packing, r)) {
+            return r;
+        }
+        packing->handover->lost += r < 0;
+    }
+    return 0;
+}
+
 static void flush_batch(struct packing *packing)
 {
     struct handover_label label = {
@@ -75,12 +105,9 @@ static void flush_batch(struct packing *packing)
         .first = packing->descriptors - packing->n_batch,
     };
 
-    if (packing->n_batch > 0 &&
+    if (packing->failure == 0 && packing->n_batch > 0 &&
         send_on(packing->handover, &label, packing->batch, packing->n_batch) < 0) {
-        for (size_t i = 0; i < packing->n_batch; i++, label.first++) {
-            packing->handover->lost +=
-                send_on(packing->handover, &label, &packing->batch[i], 1) < 0;
-        }
+        packing->failure = send_each(packing, &label);
     }
     packing->n_batch = 0;
 }
@@ -177,7 +204,7 @@ static void pack_worker(struct packing *packing, struct worker *worker)
 static int pack_into(struct handover *handover, struct workers *workers, int fd)
 {
     const struct handover_label label = {.version = HANDOVER_VERSION, .is_file = 1};
-    struct packing packing = {.handover = handover};
+    struct packing packing = {.handover = handover, .fd = fd};
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     int r;
 
@@ -195,6 +222,7 @@ static int pack_into(struct handover *handover, struct workers *workers, int fd)
         }
         flush_batch(&packing);
         r = handover_complete(packing.file, packing.records);
+        r = packing.failure < 0 ? packing.failure : r;
     }
     (void)fclose(packing.file);
     return r;

@@ -32,8 +32,8 @@ struct handover {
 
 /*
  * Packs what WORKERS, who have yielded and whose threads have ended, hold. It stays theirs until
- * handover_release(), after which these can only be freed. Returns 0 or a negative errno;
- * handover_deinit() is right after either.
+ * handover_release(), after which these can only be freed. Returns 0 or a negative errno: -ENOSPC
+ * or -ETOOMANYREFS if it is more than can travel. handover_deinit() is right after either.
  */
 int handover_pack(struct handover *handover, struct workers *workers);
 void handover_release(struct workers *workers);

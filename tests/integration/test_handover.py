@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: MIT
 """What a process is handed over, made by hand: what is wrong with it costs those connections, and nothing else."""
 
+import contextlib
 import fcntl
 import os
+import signal
 import socket
 import struct
+import subprocess
+import sys
 
 import pytest
-from uds import PATIENCE, SEQPACKET, STREAM, connect, descriptors, echoes, eventually, listening
+from uds import PATIENCE, SEQPACKET, STREAM, connect, descriptors, echoes, eventually, listening, \
+    receive_exactly
 
 VERSION = 1
 CONNECTION, FAREWELL = 1, 2
@@ -189,3 +194,46 @@ def test_a_listening_socket_of_that_name_is_refused(daemon):
     process = daemon([listening(SEQPACKET)], names=["handover"])
     assert process.wait() == 78
     assert "has a name that is for what a restart hands over" in process.log()
+
+
+IN_FLIGHT = """
+import os, socket, sys
+uid, n = int(sys.argv[1]), int(sys.argv[2])
+os.setuid(uid)
+end, kept = socket.socketpair()
+for _ in range(n):
+    socket.send_fds(end, [b"x"], [0])
+print("sent", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes root, to be several users")
+def test_where_the_kernel_takes_no_more_descriptors_a_restart_is_a_stop(daemon):
+    uid, limit = 54321, 200
+    listener = listening(STREAM)
+    process = daemon([listener], limit=limit, launcher=["setpriv", f"--reuid={uid}", "--clear-groups"])
+    clients = [connect(STREAM, listener.getsockname()) for _ in range(5)]
+    assert all(echoes(client) for client in clients)
+    sent = fill(clients[0])
+    # The kernel refuses whatever comes when there are more than the limit, which the first one is then.
+    with subprocess.Popen([sys.executable, "-c", IN_FLIGHT, str(uid), str(limit)], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"sent\n"
+        process.process.send_signal(signal.SIGUSR1)
+        assert receive_exactly(clients[0], sent) == bytes(sent)
+        assert [client.recv(1) for client in clients] == [b""] * 5
+        assert process.wait() == 0
+        other.stdin.close()
+    assert "Connections are ended, they could not be packed: Too many references" in process.log()
+
+
+def fill(client):
+    """Sends until nothing more goes, reading nothing; returns how much went."""
+    sent = 0
+    client.settimeout(0.3)
+    with contextlib.suppress(TimeoutError):
+        while True:
+            sent += client.send(bytes(4096))
+    client.settimeout(PATIENCE)
+    return sent

@@ -420,6 +420,13 @@ static void all_is_taken_back_where_no_descriptor_is_free(void **state)
     close(end);
 }
 
+static void what_carries_a_file_is_told_from_what_carries_nothing(void **state)
+{
+    (void)state;
+    assert_true(handover_channel_carries(STDIN_FILENO));
+    assert_false(handover_channel_carries(-1));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -433,6 +440,7 @@ int main(void)
         cmocka_unit_test(the_first_ones_are_empty_even_if_nobody_forgets_them),
         cmocka_unit_test(what_cannot_be_taken_back_is_counted),
         cmocka_unit_test(all_is_taken_back_where_no_descriptor_is_free),
+        cmocka_unit_test(what_carries_a_file_is_told_from_what_carries_nothing),
     };
 
     return cmocka_run_group_tests_name("handover", tests, NULL, NULL);
