@@ -46,13 +46,23 @@ void departure_stop(struct departure *departure)
     }
 }
 
+static void tell_restart(void)
+{
+    (void)sd_notify(0, "STOPPING=1\nSTATUS=Handing over to the next process.");
+}
+
 void departure_restart(struct departure *departure)
 {
+    if (departure->phase == DEPARTURE_EXECUTES && !departure->stop_asked) {
+        tell_restart();
+        departure->phase = DEPARTURE_RESTARTS; /* they yield already */
+        return;
+    }
     if (departure->phase != DEPARTURE_NONE || !has_successor(departure)) {
         departure_stop(departure);
         return;
     }
-    (void)sd_notify(0, "STOPPING=1\nSTATUS=Handing over to the next process.");
+    tell_restart();
     yield(departure, DEPARTURE_RESTARTS);
 }
 
