@@ -126,15 +126,50 @@ static int store(struct departure *departure, struct handover *handover)
     return 1;
 }
 
-static int give_way(struct departure *departure, const struct handover *handover)
+/* Returns a negative errno, if at all. */
+static int give_way(const struct departure *departure, const struct handover *handover)
+{
+    log_handover(handover);
+    log_line(LOG_INFO, "Executing %s, which has changed.", departure->argv[0]);
+    return execute(departure->argv, departure->sockets, departure->n_sockets, handover);
+}
+
+/* Has the workers serve again. */
+static int go_on(struct departure *departure)
 {
     int r;
 
-    log_handover(handover);
-    log_line(LOG_INFO, "Executing %s, which has changed.", departure->argv[0]);
-    r = execute(departure->argv, departure->sockets, departure->n_sockets, handover);
-    log_line(LOG_ERR, "%s could not be executed: %s.", departure->argv[0], strerror(-r));
-    return r;
+    departure->phase = DEPARTURE_NONE;
+    workers_resume(departure->workers);
+    r = workers_start(departure->workers);
+    if (r < 0) {
+        log_line(LOG_ERR, "Serving could not go on: %s.", strerror(-r));
+        return r;
+    }
+    departure->reload_failed(departure);
+    return 0;
+}
+
+static void log_failed_execution(const struct departure *departure, int error)
+{
+    log_line(LOG_ERR,
+             "Reload failed, and the program goes on that was running: %s could not be executed "
+             "(%s).",
+             departure->argv[0], strerror(-error));
+}
+
+static int hand_over_in_place(struct departure *departure)
+{
+    CLEANUP(handover_deinit) struct handover handover;
+    int r;
+
+    workers_join(departure->workers);
+    r = handover_pack(&handover, departure->workers);
+    if (r == 0) {
+        r = give_way(departure, &handover);
+    }
+    log_failed_execution(departure, r);
+    return go_on(departure);
 }
 
 static int hand_over(struct departure *departure)
@@ -148,9 +183,6 @@ static int hand_over(struct departure *departure)
         log_line(LOG_WARNING, "Connections are ended, they could not be packed: %s.", strerror(-r));
         return stop_instead(departure);
     }
-    if (departure->phase == DEPARTURE_EXECUTES) {
-        return give_way(departure, &handover);
-    }
     return handover.connections + handover.datagrams > 0 ? store(departure, &handover) : 1;
 }
 
@@ -160,7 +192,7 @@ int departure_advance(struct departure *departure)
     case DEPARTURE_RESTARTS:
         return hand_over(departure);
     case DEPARTURE_EXECUTES:
-        return departure->stop_asked ? stop_instead(departure) : hand_over(departure);
+        return departure->stop_asked ? stop_instead(departure) : hand_over_in_place(departure);
     case DEPARTURE_NONE:
     case DEPARTURE_DRAINS:
         break;

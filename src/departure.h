@@ -3,9 +3,12 @@
 
 /*
  * How this process ends. On a stop the workers send out what has been read, and all is closed. On a
- * restart they stop as they are, and what they hold goes to the next process; so it does when a
- * reload finds another program in the place of this one (handover.h). Whatever does not work out
- * becomes a stop, which loses nobody's answers.
+ * restart they stop as they are, and what they hold goes to the next process (handover.h); if that
+ * does not work out, it becomes a stop, which loses nobody's answers.
+ *
+ * A reload that finds another program in the place of this one does the same within the process. If
+ * that does not work out, all goes on as it was. Only once the program has been executed there is
+ * no way back.
  */
 
 #include <stdbool.h>
@@ -28,6 +31,8 @@ struct departure {
     char **argv; /* of this program */
     enum departure_phase phase;
     bool stop_asked; /* while the workers yield for a reload */
+    /* Called if a reload comes to nothing after it has begun; the log has said why. */
+    void (*reload_failed)(struct departure *departure);
 };
 
 /* Begins a stop. */

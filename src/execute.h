@@ -3,7 +3,8 @@
 
 /*
  * A new version of this program in place of the old one: same process, same sockets, and what was
- * packed for it, as if systemd had passed all that (sd_listen_fds(3)).
+ * packed for it, as if systemd had passed all that (sd_listen_fds(3)). As long as the kernel has
+ * not begun with it there is a way back.
  */
 
 #include <stdbool.h>
@@ -16,8 +17,8 @@
 bool execute_is_due(const char *program);
 
 /*
- * Executes ARGV[0] with ARGV. Returns a negative errno if that fails; descriptors of this process
- * may then be others than they were, and all that is left is to end.
+ * Executes ARGV[0] with ARGV; there is one thread. Returns a negative errno if that fails, and all
+ * descriptors are what they were.
  */
 int execute(char **argv, const struct activated *sockets, size_t n_sockets,
             const struct handover *handover);

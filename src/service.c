@@ -155,18 +155,28 @@ static void reload(struct service *service)
     workers_set_policy(service->workers, policy);
 }
 
-static void finish_reload(struct service *service)
+static void end_reload(struct service *service)
 {
-    if (!service->reloading || workers_policies(service->workers) != service->policies) {
-        return;
-    }
-    service->reloading = false;
     if (service->reload_again) {
         service->reload_again = false;
         reload(service);
         return;
     }
     (void)sd_notify(0, "READY=1");
+}
+
+static void finish_reload(struct service *service)
+{
+    if (!service->reloading || workers_policies(service->workers) != service->policies) {
+        return;
+    }
+    service->reloading = false;
+    end_reload(service);
+}
+
+static void on_reload_failed(struct departure *departure)
+{
+    end_reload(CONTAINER_OF(departure, struct service, departure));
 }
 
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
@@ -360,7 +370,10 @@ int service_run(const struct options *options, const struct activated *sockets, 
     CLEANUP(service_deinit)
     struct service service = {
         .policy_file = options->policy,
-        .departure = {.sockets = sockets, .n_sockets = n_sockets, .argv = options->argv},
+        .departure = {.sockets = sockets,
+                      .n_sockets = n_sockets,
+                      .argv = options->argv,
+                      .reload_failed = on_reload_failed},
         .status = {.echoes = any_echoes(sockets, n_sockets)},
     };
     unsigned needs = policy ? policy_needs(policy) : 0;
