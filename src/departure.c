@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
@@ -66,14 +67,52 @@ void departure_restart(struct departure *departure)
     yield(departure, DEPARTURE_RESTARTS);
 }
 
-bool departure_reload(struct departure *departure)
+static void log_failed_reload(const struct departure *departure, const char *what)
 {
-    if (departure->phase != DEPARTURE_NONE || !has_successor(departure) ||
-        !execute_is_due(departure->argv[0])) {
-        return false;
+    log_line(LOG_ERR, "Reload failed, and the program goes on that was running: %s %s.",
+             departure->argv[0], what);
+}
+
+static void log_failed_execution(const struct departure *departure, int error)
+{
+    char what[REHEARSAL_TEXT_MAX];
+
+    snprintf(what, sizeof(what), "could not be executed (%s)", strerror(-error));
+    log_failed_reload(departure, what);
+}
+
+static void on_rehearsed(void *context, const char *failure)
+{
+    struct departure *departure = context;
+
+    rehearsal_free(departure->rehearsal);
+    departure->rehearsal = NULL;
+    if (departure->phase != DEPARTURE_NONE) {
+        return;
+    }
+    if (failure) {
+        log_failed_reload(departure, failure);
+        departure->reload_failed(departure);
+        return;
     }
     yield(departure, DEPARTURE_EXECUTES);
-    return true;
+}
+
+int departure_reload(struct departure *departure)
+{
+    int r;
+
+    if (departure->phase != DEPARTURE_NONE || !has_successor(departure) ||
+        !execute_is_due(departure->argv[0])) {
+        return 0;
+    }
+    r = rehearsal_new(departure->event, departure->argv[0], on_rehearsed, departure,
+                      &departure->rehearsal);
+    if (r < 0) {
+        log_failed_execution(departure, r);
+        return r;
+    }
+    return 1;
 }
 
 /* Has the workers come to an end of their own. */
@@ -150,14 +189,6 @@ static int go_on(struct departure *departure)
     return 0;
 }
 
-static void log_failed_execution(const struct departure *departure, int error)
-{
-    log_line(LOG_ERR,
-             "Reload failed, and the program goes on that was running: %s could not be executed "
-             "(%s).",
-             departure->argv[0], strerror(-error));
-}
-
 static int hand_over_in_place(struct departure *departure)
 {
     CLEANUP(handover_deinit) struct handover handover;
@@ -198,4 +229,10 @@ int departure_advance(struct departure *departure)
         break;
     }
     return 1;
+}
+
+void departure_deinit(struct departure *departure)
+{
+    rehearsal_free(departure->rehearsal);
+    departure->rehearsal = NULL;
 }

@@ -4,7 +4,8 @@
 /*
  * A new version of this program in place of the old one: same process, same sockets, and what was
  * packed for it, as if systemd had passed all that (sd_listen_fds(3)). As long as the kernel has
- * not begun with it there is a way back.
+ * not begun with it there is a way back; whether it comes up then is for rehearsal.h to find out
+ * before.
  */
 
 #include <stdbool.h>
@@ -13,7 +14,7 @@
 #include "activation.h"
 #include "handover.h"
 
-/* Whether the file at PROGRAM can be executed and is another one than this process runs. */
+/* Whether the file at PROGRAM is another one than this process runs. */
 bool execute_is_due(const char *program);
 
 /*

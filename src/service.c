@@ -54,6 +54,7 @@ static void service_deinit(struct service *service)
     sd_event_source_unref(service->decisions_timer);
     decisions_free(service->decisions);
     watchdog_free(service->watchdog);
+    departure_deinit(&service->departure);
     sd_event_unref(service->event);
     workers_free(service->workers);
     *service = (struct service){0};
@@ -132,10 +133,16 @@ static int on_decisions_timer(sd_event_source *source, uint64_t due, void *userd
 static void reload(struct service *service)
 {
     struct policy *policy = NULL;
+    int r;
 
     (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, loop_now());
-    if (departure_reload(&service->departure)) {
+    r = departure_reload(&service->departure);
+    if (r > 0) {
         return; /* the program that comes is ready when it is */
+    }
+    if (r < 0) {
+        (void)sd_notify(0, "READY=1");
+        return;
     }
     if (!service->policy_file) {
         log_line(LOG_INFO, "Nothing to reload: the program has not changed.");
@@ -188,7 +195,7 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *inf
     if (departure_is_final(&service->departure)) {
         return 0;
     }
-    if (service->reloading) {
+    if (service->reloading || departure_rehearses(&service->departure)) {
         service->reload_again = true;
     } else {
         reload(service);
@@ -258,6 +265,7 @@ static int block_signals(bool reloads)
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGUSR1);
+    sigaddset(&signals, SIGCHLD); /* for rehearsal.h */
     return sigprocmask(SIG_BLOCK, &signals, NULL) < 0 ? -errno : 0;
 }
 
@@ -284,6 +292,7 @@ static int service_listen(struct service *service)
                                UINT64_MAX, 0, on_decisions_timer, service)) < 0) {
         return r;
     }
+    service->departure.event = service->event;
     service->departure.workers = service->workers;
     r = watchdog_new(service->event, service->workers, &service->watchdog);
     return r < 0 ? r : events_prepare(service->event);
