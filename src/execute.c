@@ -18,34 +18,51 @@ bool execute_is_due(const char *program)
     struct stat then;
 
     return strchr(program, '/') && stat(program, &now) == 0 && stat("/proc/self/exe", &then) == 0 &&
-           (now.st_dev != then.st_dev || now.st_ino != then.st_ino) && access(program, X_OK) == 0;
+           (now.st_dev != then.st_dev || now.st_ino != then.st_ino);
 }
 
-/* Puts FD in the place NUMBER for the next program, whatever is there. */
-static int place(int fd, int number)
-{
-    if (fd != number) {
-        return dup2(fd, number) < 0 ? -errno : 0;
-    }
-    return fcntl(fd, F_SETFD, 0) < 0 ? -errno : 0;
-}
-
-/* What the next program is told of its descriptors. */
-struct inheritance {
-    FILE *names;
-    int n;
+/* A number from SD_LISTEN_FDS_START on: what is to be there for the next program, and what was,
+ * both copied out of the way. Or -1: it is there already, and nothing was. */
+struct place {
+    int next;
+    int before;
 };
 
-static int leave(struct inheritance *inheritance, int fd, const char *name)
+struct inheritance {
+    struct place *places;
+    int n;
+    int beyond; /* the places */
+    FILE *names;
+};
+
+static int copy(const struct inheritance *inheritance, int fd, int *ret)
 {
-    (void)fprintf(inheritance->names, "%s%s", inheritance->n > 0 ? ":" : "", name);
-    return place(fd, SD_LISTEN_FDS_START + inheritance->n++);
+    *ret = fcntl(fd, F_DUPFD_CLOEXEC, inheritance->beyond);
+    return *ret < 0 ? -errno : 0;
 }
 
-/* Sockets stand in ascending order, and none below the place that it goes to: none is overwritten
- * before it has been moved. */
+/* Leaves FD to the next program, but moves nothing yet. Returns 0 or a negative errno. */
+static int leave(struct inheritance *inheritance, int fd, const char *name)
+{
+    int number = SD_LISTEN_FDS_START + inheritance->n;
+    struct place *place = &inheritance->places[inheritance->n++];
+    int r;
+
+    (void)fprintf(inheritance->names, "%s%s", number > SD_LISTEN_FDS_START ? ":" : "", name);
+    *place = (struct place){.next = -1, .before = -1};
+    if (fd == number) {
+        return 0;
+    }
+    r = copy(inheritance, fd, &place->next);
+    if (r == 0) {
+        r = copy(inheritance, number, &place->before);
+        r = r == -EBADF ? 0 : r;
+    }
+    return r;
+}
+
 static int leave_all(struct inheritance *inheritance, const struct activated *sockets,
-                     size_t n_sockets, const int *kept, size_t n_kept)
+                     size_t n_sockets, const struct handover *handover)
 {
     int r = 0;
 
@@ -54,10 +71,48 @@ static int leave_all(struct inheritance *inheritance, const struct activated *so
             r = leave(inheritance, sockets[i].fd, activation_role_name(sockets[i].role));
         }
     }
-    for (size_t i = 0; i < n_kept && r == 0; i++) {
-        r = leave(inheritance, kept[i], ACTIVATION_HANDOVER);
+    for (size_t i = 0; i < handover->n_kept && r == 0; i++) {
+        r = leave(inheritance, handover->kept[i], ACTIVATION_HANDOVER);
     }
     return r;
+}
+
+/* Returns 0 or a negative errno; put_back() is right after either. */
+static int take_places(const struct inheritance *inheritance)
+{
+    for (int i = 0; i < inheritance->n; i++) {
+        int next = inheritance->places[i].next;
+        int number = SD_LISTEN_FDS_START + i;
+        if ((next < 0 ? fcntl(number, F_SETFD, 0) : dup2(next, number)) < 0) {
+            return -errno;
+        }
+    }
+    return 0;
+}
+
+/* Whoever watches what was there finds it again: epoll(7) goes by the number and what it is. */
+static void put_back(const struct inheritance *inheritance)
+{
+    for (int i = 0; i < inheritance->n; i++) {
+        const struct place *place = &inheritance->places[i];
+        int number = SD_LISTEN_FDS_START + i;
+        if (place->next < 0) {
+            (void)fcntl(number, F_SETFD, FD_CLOEXEC);
+        } else if (place->before < 0) {
+            close(number);
+        } else {
+            (void)dup3(place->before, number, O_CLOEXEC);
+        }
+    }
+}
+
+static void inheritance_deinit(struct inheritance *inheritance)
+{
+    for (int i = 0; i < inheritance->n; i++) {
+        fd_close(&inheritance->places[i].next);
+        fd_close(&inheritance->places[i].before);
+    }
+    free(inheritance->places);
 }
 
 /* There is one thread now. */
@@ -77,35 +132,42 @@ static int tell_environment(const char *names, int n)
     return 0;
 }
 
+/* Does what can fail before anything is moved. Returns 0 or a negative errno. */
+static int prepare(struct inheritance *inheritance, const struct activated *sockets,
+                   size_t n_sockets, const struct handover *handover)
+{
+    CLEANUP(free_pointer) char *names = NULL;
+    size_t most = n_sockets + handover->n_kept;
+    size_t size = 0;
+    int r;
+
+    inheritance->beyond = SD_LISTEN_FDS_START + (int)most;
+    inheritance->places = calloc(most, sizeof(*inheritance->places));
+    inheritance->names = inheritance->places ? open_memstream(&names, &size) : NULL;
+    if (!inheritance->names) {
+        return -ENOMEM;
+    }
+    r = leave_all(inheritance, sockets, n_sockets, handover);
+    if (fclose(inheritance->names) != 0 && r == 0) {
+        r = -errno;
+    }
+    return r < 0 ? r : tell_environment(names, inheritance->n);
+}
+
 int execute(char **argv, const struct activated *sockets, size_t n_sockets,
             const struct handover *handover)
 {
-    CLEANUP(free_pointer) char *names = NULL;
-    size_t size = 0;
-    struct inheritance inheritance = {.names = open_memstream(&names, &size)};
-    int out_of_the_way = SD_LISTEN_FDS_START + (int)(n_sockets + handover->n_kept);
-    int kept[HANDOVER_KEPT_MAX];
-    int r = 0;
+    CLEANUP(inheritance_deinit) struct inheritance inheritance = {.n = 0};
+    int r = prepare(&inheritance, sockets, n_sockets, handover);
 
-    if (!inheritance.names) {
-        return -errno;
-    }
-    for (size_t i = 0; i < handover->n_kept && r == 0; i++) {
-        kept[i] = fcntl(handover->kept[i], F_DUPFD_CLOEXEC, out_of_the_way);
-        r = kept[i] < 0 ? -errno : 0;
-    }
-    if (r == 0) {
-        r = leave_all(&inheritance, sockets, n_sockets, kept, handover->n_kept);
-    }
-    if (fclose(inheritance.names) != 0 && r == 0) {
-        r = -errno;
-    }
-    if (r == 0) {
-        r = tell_environment(names, inheritance.n);
-    }
     if (r < 0) {
         return r;
     }
-    execv(argv[0], argv);
-    return -errno;
+    r = take_places(&inheritance);
+    if (r == 0) {
+        execv(argv[0], argv);
+        r = -errno;
+    }
+    put_back(&inheritance);
+    return r;
 }

@@ -30,6 +30,8 @@ struct packing {
     int batch[HANDOVER_BATCH];
     size_t n_batch;
     const struct datagram *datagram; /* whose debts are packed now */
+    int fd;                          /* the file */
+    int failure;                     /* why no more can be packed, or 0 */
 };
 
 static int add_channel(struct handover *handover)
@@ -64,10 +66,38 @@ static int send_on(struct handover *handover, const struct handover_label *label
                : handover_channel_send(handover->ends[handover->n_kept - 1], label, descriptors, n);
 }
 
+/* Whether ERROR, with which one descriptor was not sent, would have kept back any other. */
+static bool is_for_all(const struct packing *packing, int error)
+{
+    switch (error) {
+    case -ENOSPC: /* there is no channel more, or none to be had */
+    case -EMFILE:
+    case -ENFILE:
+        return true;
+    case -ETOOMANYREFS:
+        return !handover_channel_carries(packing->fd);
+    default:
+        return false;
+    }
+}
+
 /*
- * Sends the batch; where that fails one by one, so that one descriptor which the kernel does not
- * let travel (a client may have nested too many in each other, unix(7)) is alone in staying behind.
+ * Sends the batch one by one, so that one descriptor which the kernel does not let travel (a client
+ * may have nested too many in each other, unix(7)) is alone in staying behind. Returns 0 or a
+ * negative errno, if it is about more than that.
  */
+static int send_each(struct packing *packing, struct handover_label *label)
+{
+    for (size_t i = 0; i < packing->n_batch; i++, label->first++) {
+        int r = send_on(packing->handover, label, &packing->batch[i], 1);
+        if (r < 0 && is_for_all(packing, r)) {
+            return r;
+        }
+        packing->handover->lost += r < 0;
+    }
+    return 0;
+}
+
 static void flush_batch(struct packing *packing)
 {
     struct handover_label label = {
@@ -75,12 +105,9 @@ static void flush_batch(struct packing *packing)
         .first = packing->descriptors - packing->n_batch,
     };
 
-    if (packing->n_batch > 0 &&
+    if (packing->failure == 0 && packing->n_batch > 0 &&
         send_on(packing->handover, &label, packing->batch, packing->n_batch) < 0) {
-        for (size_t i = 0; i < packing->n_batch; i++, label.first++) {
-            packing->handover->lost +=
-                send_on(packing->handover, &label, &packing->batch[i], 1) < 0;
-        }
+        packing->failure = send_each(packing, &label);
     }
     packing->n_batch = 0;
 }
@@ -177,7 +204,7 @@ static void pack_worker(struct packing *packing, struct worker *worker)
 static int pack_into(struct handover *handover, struct workers *workers, int fd)
 {
     const struct handover_label label = {.version = HANDOVER_VERSION, .is_file = 1};
-    struct packing packing = {.handover = handover};
+    struct packing packing = {.handover = handover, .fd = fd};
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     int r;
 
@@ -195,6 +222,7 @@ static int pack_into(struct handover *handover, struct workers *workers, int fd)
         }
         flush_batch(&packing);
         r = handover_complete(packing.file, packing.records);
+        r = packing.failure < 0 ? packing.failure : r;
     }
     (void)fclose(packing.file);
     return r;
@@ -252,33 +280,12 @@ void handover_deinit(struct handover *handover)
 
 /* The service manager says nothing of what it does not keep; but then nobody has the other end of
  * what was sent to it. */
-static bool is_kept(const struct handover *handover)
+static bool is_kept(int end)
 {
-    for (size_t i = 0; i < handover->n_kept; i++) {
-        struct pollfd end = {.fd = handover->ends[i]};
-        /* Where it cannot be told they are: what is served here and kept there would be sent twice.
-         */
-        if (poll(&end, 1, 0) > 0) {
-            return false;
-        }
-    }
-    return true;
-}
+    struct pollfd hangup = {.fd = end};
 
-/* Takes everything out again: nobody is to find it later, when it is no longer true. */
-static void take_back(const struct handover *handover)
-{
-    int descriptors[HANDOVER_BATCH];
-    struct handover_label label;
-
-    for (size_t i = 0; i < handover->n_kept; i++) {
-        int n;
-        while ((n = handover_channel_receive(handover->kept[i], &label, descriptors)) > 0) {
-            while (n > 0) {
-                close(descriptors[--n]);
-            }
-        }
-    }
+    /* Where it cannot be told it is: what is served here and kept there would be sent twice. */
+    return poll(&hangup, 1, 0) <= 0;
 }
 
 /* Gives the sockets to the service manager, and waits until it has seen to that. */
@@ -291,19 +298,54 @@ static int notify(const struct handover *handover)
     if (r > 0) {
         r = sd_notify_barrier(0, STORE_USEC);
     }
-    return r == 0 ? -ENOTCONN : r;
+    return r > 0 ? 0 : r == 0 ? -ENOTCONN : r;
+}
+
+/* Whether the manager keeps all of it, and nothing stays here. If not all, it keeps the first ones:
+ * so the last are let go of first, and the others can still be emptied. */
+static bool let_go(struct handover *handover)
+{
+    for (size_t i = handover->n_kept; i > 0; i--) {
+        fd_close(&handover->kept[i - 1]);
+        if (!is_kept(handover->ends[i - 1])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Takes everything out again, and has the manager forget it: nobody is to find it later, when it is
+ * no longer true. */
+static void take_back(struct handover *handover)
+{
+    for (size_t i = 0; i < handover->n_kept; i++) {
+        if (handover->kept[i] >= 0 && handover_channel_empty(handover->kept[i]) == 0) {
+            fd_close(&handover->ends[i]);
+        }
+        fd_close(&handover->kept[i]);
+    }
+    (void)sd_notify(0, "FDSTOREREMOVE=1\nFDNAME=" ACTIVATION_HANDOVER);
+}
+
+static void count_stranded(struct handover *handover)
+{
+    for (size_t i = 0; i < handover->n_kept; i++) {
+        handover->stranded += handover->ends[i] >= 0 && is_kept(handover->ends[i]);
+    }
 }
 
 int handover_store(struct handover *handover)
 {
     int r = notify(handover);
+    bool answers = r == 0;
 
-    if (r < 0) {
-        take_back(handover);
-        return r;
+    if (r == 0 && let_go(handover)) {
+        return 0;
     }
-    for (size_t i = 0; i < handover->n_kept; i++) {
-        fd_close(&handover->kept[i]);
+    take_back(handover);
+    if (answers) {
+        (void)sd_notify_barrier(0, STORE_USEC); /* the next process must not be given any of it */
     }
-    return is_kept(handover) ? 0 : -ENOSPC;
+    count_stranded(handover);
+    return answers ? -ENOSPC : r;
 }

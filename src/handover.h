@@ -26,20 +26,21 @@ struct handover {
     size_t n_kept;
     uint64_t connections;
     uint64_t datagrams;
-    uint64_t lost; /* connections that could not be packed */
+    uint64_t lost;     /* connections that the kernel does not let travel */
+    uint64_t stranded; /* sockets that the manager keeps all the same, with all that is in them */
 };
 
 /*
  * Packs what WORKERS, who have yielded and whose threads have ended, hold. It stays theirs until
- * handover_release(), after which these can only be freed. Returns 0 or a negative errno;
- * handover_deinit() is right after either.
+ * handover_release(), after which these can only be freed. Returns 0 or a negative errno: -ENOSPC
+ * or -ETOOMANYREFS if it is more than can travel. handover_deinit() is right after either.
  */
 int handover_pack(struct handover *handover, struct workers *workers);
 void handover_release(struct workers *workers);
 void handover_deinit(struct handover *handover);
 
 /* Gives it to the service manager, and makes sure of it. Returns 0, -ENOSPC if that does not keep
- * it, or another negative errno. */
+ * all of it, or another negative errno: then it has been taken back, but for what is stranded. */
 int handover_store(struct handover *handover);
 
 /*

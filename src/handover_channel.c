@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "util.h"
+
 union control {
     char room[CMSG_SPACE(HANDOVER_BATCH * sizeof(int))];
     struct cmsghdr align;
@@ -36,6 +38,21 @@ int handover_channel_send(int fd, const struct handover_label *label, const int 
     rights->cmsg_len = CMSG_LEN(n * sizeof(int));
     memcpy(CMSG_DATA(rights), descriptors, n * sizeof(int));
     return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+bool handover_channel_carries(int fd)
+{
+    const struct handover_label label = {0};
+    int pair[2];
+    int r = handover_channel_new(pair);
+
+    if (r < 0) {
+        return false;
+    }
+    r = handover_channel_send(pair[0], &label, &fd, 1);
+    fd_close(&pair[0]);
+    fd_close(&pair[1]);
+    return r == 0;
 }
 
 /* Takes the descriptors out of MESSAGE. Returns how many there are. */
@@ -80,4 +97,16 @@ int handover_channel_receive(int fd, struct handover_label *label,
         close(descriptors[i]);
     }
     return message.msg_flags & MSG_CTRUNC ? -EMFILE : -EBADMSG;
+}
+
+int handover_channel_empty(int fd)
+{
+    char first;
+    ssize_t n;
+
+    /* Without room for them the kernel closes the descriptors (recv(2)); no message is empty. */
+    do {
+        n = recv(fd, &first, sizeof(first), MSG_DONTWAIT);
+    } while (n > 0 || (n < 0 && errno == EINTR));
+    return n == 0 || errno == EAGAIN ? 0 : -errno;
 }

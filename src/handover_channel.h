@@ -9,6 +9,7 @@
  * (SCM_MAX_FD in Linux) and one queue some seventy thousand; for more there are more sockets.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,10 +27,12 @@ int handover_channel_new(int pair[static 2]);
 
 /*
  * Sends N descriptors, which stay the caller's too. Returns 0 or a negative errno: -EAGAIN if the
- * queue is full, -ETOOMANYREFS if the kernel takes no more on their way (unix(7)), or one of them.
+ * queue is full, -ETOOMANYREFS if the kernel takes no more on their way (unix(7)), or not this one:
+ * handover_channel_carries() tells which, for an FD that is nothing but a file.
  */
 int handover_channel_send(int fd, const struct handover_label *label, const int *descriptors,
                           size_t n);
+bool handover_channel_carries(int fd);
 
 /*
  * Receives the next ones, which are the caller's. Returns how many, or a negative errno: -ENODATA
@@ -38,3 +41,7 @@ int handover_channel_send(int fd, const struct handover_label *label, const int 
  */
 int handover_channel_receive(int fd, struct handover_label *label,
                              int descriptors[static HANDOVER_BATCH]);
+
+/* Takes everything out, and lets go of it unseen, for which there need not be a descriptor free.
+ * Returns 0 or a negative errno. */
+int handover_channel_empty(int fd);

@@ -54,6 +54,7 @@ static void service_deinit(struct service *service)
     sd_event_source_unref(service->decisions_timer);
     decisions_free(service->decisions);
     watchdog_free(service->watchdog);
+    departure_deinit(&service->departure);
     sd_event_unref(service->event);
     workers_free(service->workers);
     *service = (struct service){0};
@@ -132,10 +133,16 @@ static int on_decisions_timer(sd_event_source *source, uint64_t due, void *userd
 static void reload(struct service *service)
 {
     struct policy *policy = NULL;
+    int r;
 
     (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, loop_now());
-    if (departure_reload(&service->departure)) {
+    r = departure_reload(&service->departure);
+    if (r > 0) {
         return; /* the program that comes is ready when it is */
+    }
+    if (r < 0) {
+        (void)sd_notify(0, "READY=1");
+        return;
     }
     if (!service->policy_file) {
         log_line(LOG_INFO, "Nothing to reload: the program has not changed.");
@@ -155,18 +162,28 @@ static void reload(struct service *service)
     workers_set_policy(service->workers, policy);
 }
 
-static void finish_reload(struct service *service)
+static void end_reload(struct service *service)
 {
-    if (!service->reloading || workers_policies(service->workers) != service->policies) {
-        return;
-    }
-    service->reloading = false;
     if (service->reload_again) {
         service->reload_again = false;
         reload(service);
         return;
     }
     (void)sd_notify(0, "READY=1");
+}
+
+static void finish_reload(struct service *service)
+{
+    if (!service->reloading || workers_policies(service->workers) != service->policies) {
+        return;
+    }
+    service->reloading = false;
+    end_reload(service);
+}
+
+static void on_reload_failed(struct departure *departure)
+{
+    end_reload(CONTAINER_OF(departure, struct service, departure));
 }
 
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
@@ -178,7 +195,7 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *inf
     if (departure_is_final(&service->departure)) {
         return 0;
     }
-    if (service->reloading) {
+    if (service->reloading || departure_rehearses(&service->departure)) {
         service->reload_again = true;
     } else {
         reload(service);
@@ -248,6 +265,7 @@ static int block_signals(bool reloads)
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGUSR1);
+    sigaddset(&signals, SIGCHLD); /* for rehearsal.h */
     return sigprocmask(SIG_BLOCK, &signals, NULL) < 0 ? -errno : 0;
 }
 
@@ -274,6 +292,7 @@ static int service_listen(struct service *service)
                                UINT64_MAX, 0, on_decisions_timer, service)) < 0) {
         return r;
     }
+    service->departure.event = service->event;
     service->departure.workers = service->workers;
     r = watchdog_new(service->event, service->workers, &service->watchdog);
     return r < 0 ? r : events_prepare(service->event);
@@ -360,7 +379,10 @@ int service_run(const struct options *options, const struct activated *sockets, 
     CLEANUP(service_deinit)
     struct service service = {
         .policy_file = options->policy,
-        .departure = {.sockets = sockets, .n_sockets = n_sockets, .argv = options->argv},
+        .departure = {.sockets = sockets,
+                      .n_sockets = n_sockets,
+                      .argv = options->argv,
+                      .reload_failed = on_reload_failed},
         .status = {.echoes = any_echoes(sockets, n_sockets)},
     };
     unsigned needs = policy ? policy_needs(policy) : 0;

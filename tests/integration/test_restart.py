@@ -304,6 +304,23 @@ def test_a_program_that_does_not_start_ends_the_reload_and_not_the_service(servi
     assert echoes(client)
 
 
+def test_a_program_that_fails_is_refused_by_the_service_itself(service, replaceable):
+    client = service.connect(STREAM)
+    assert echoes(client)
+    sent = fill(client)
+    began, program = time.time(), replaceable()
+    service.override(service.service, f"[Service]\nExecStart=\nExecStart={program}\n"
+                                      f"ExecReload=\nExecReload=/bin/kill -HUP $MAINPID\n")
+    with open(program + ".new", "w", encoding="ascii") as file:
+        file.write("#!/bin/sh\nexit 1\n")
+    os.chmod(program + ".new", 0o755)
+    os.rename(program + ".new", program)
+    service.systemctl("reload", service.service)
+    assert eventually(lambda: f"{program} does not start (--version exits with status 1)." in service.journal(began))
+    assert receive_all(client, sent) == pattern(sent)
+    assert echoes(client)
+
+
 def test_a_service_that_hangs_is_started_anew(service):
     service.ends |= {ABORTED, KILLED}
     service.override(service.service, "[Service]\nWatchdogSec=3s\nTimeoutAbortSec=1s\n")
