@@ -210,18 +210,29 @@ static void run_due(struct swarm *swarm)
     }
 }
 
+/* When another client may come by the rate, if that is what keeps it. */
+static uint64_t find_next(const struct swarm *swarm, const struct options *options, uint64_t since)
+{
+    uint64_t opened = swarm->tally.connections;
+
+    if (swarm->stopping || !swarm->vacant.first || opened >= options->connections ||
+        options->rate == 0 || opened < options->clients) {
+        return UINT64_MAX;
+    }
+    return since + (opened - options->clients) * SEC / options->rate + 1;
+}
+
 /* Milliseconds until something has to be done without an event. */
 static int find_timeout(const struct swarm *swarm, const struct options *options, bool has_room,
                         uint64_t since, uint64_t end)
 {
-    uint64_t due = end;
+    uint64_t next = find_next(swarm, options, since);
+    uint64_t due = next < end ? next : end;
 
     if (may_open(swarm, options, since)) {
         if (has_room) {
             return 0;
         }
-        due = swarm->now + RETRY_USEC;
-    } else if (options->rate > 0) {
         due = swarm->now + RETRY_USEC;
     }
     if (swarm->retries.first && swarm->retries.first->due < due) {
