@@ -261,16 +261,20 @@ bool account_owe_datagram(struct account *account, size_t bytes)
     if (!add_within(&account->datagrams, 1, limits->datagrams_per_user)) {
         return false;
     }
-    if (!add_within(&account->bytes, bytes, limits->bytes_per_user)) {
-        subtract(&account->datagrams, 1);
-        return false;
+    if (add_within(&account->datagram_bytes, bytes, QUOTA_USER_DATAGRAM_BYTES)) {
+        if (add_within(&account->bytes, bytes, limits->bytes_per_user)) {
+            return true;
+        }
+        subtract(&account->datagram_bytes, bytes);
     }
-    return true;
+    subtract(&account->datagrams, 1);
+    return false;
 }
 
 void account_settle_datagram(struct account *account, size_t bytes)
 {
     subtract(&account->datagrams, 1);
+    subtract(&account->datagram_bytes, bytes);
     subtract(&account->bytes, bytes);
 }
 

@@ -29,6 +29,7 @@ enum {
     QUOTA_CONNECTION_BYTES = 4096,  /* by itself a user may owe so many for each of these, */
     QUOTA_USER_BYTES = 1024 * 1024, /* but at least so many in all */
     QUOTA_USER_DATAGRAMS = 16 * 1024,
+    QUOTA_USER_DATAGRAM_BYTES = 16 * 1024 * 1024, /* at most; a fourth of what a socket may owe */
     QUOTA_USER_ADDRESSES = 256,
 };
 
@@ -46,13 +47,14 @@ struct quota;
 struct account {
     struct quota *quota;
     uid_t uid;
-    uint64_t short_of;          /* bytes, see account_is_short() */
-    size_t holders;             /* under the lock, as the next */
-    uint64_t connections;       /* connections */
-    _Atomic uint64_t bytes;     /* that wait in the daemon's memory to be read */
-    _Atomic uint64_t datagrams; /* of these */
-    _Atomic uint64_t addresses; /* to which these are owed */
-    _Atomic uint64_t unproven;  /* bytes of send buffers that may never be read (debt.h) */
+    uint64_t short_of;               /* bytes, see account_is_short() */
+    size_t holders;                  /* under the lock, as the next */
+    uint64_t connections;            /* connections */
+    _Atomic uint64_t bytes;          /* that wait in the daemon's memory to be read */
+    _Atomic uint64_t datagrams;      /* of these, */
+    _Atomic uint64_t datagram_bytes; /* and their bytes */
+    _Atomic uint64_t addresses;      /* to which these are owed */
+    _Atomic uint64_t unproven;       /* bytes of send buffers that may never be read (debt.h) */
 };
 
 /*

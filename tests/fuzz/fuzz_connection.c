@@ -8,8 +8,8 @@
  * What has to hold: what comes back is what was sent, in order and once. What was taken off a
  * client and has not been sent is owed, all of it, as long as the connection lives, and counted on
  * its user's account; nobody is owed more than one receive. A connection ends when its client has
- * shut down and has everything, reads no more, has left, or a call failed that it needs; and then it
- * does end. In the end all comes to rest.
+ * shut down and has everything, reads no more, has left, or a call failed that it needs; and then
+ * it does end. In the end all comes to rest.
  */
 
 #include <errno.h>

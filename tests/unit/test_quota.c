@@ -155,6 +155,24 @@ static void datagrams_are_bounded_in_number_bytes_and_addresses(void **state)
     quota_free(quota);
 }
 
+static void datagrams_are_bounded_also_where_much_else_is_not(void **state)
+{
+    struct quota *quota =
+        quota_of((struct quota_limits){.bytes_per_user = 1024 * (uint64_t)QUOTA_USER_BYTES});
+    struct account *alice = account_hold(quota, ALICE);
+
+    (void)state;
+    assert_true(account_owe_datagram(alice, QUOTA_USER_DATAGRAM_BYTES));
+    assert_false(account_owe_datagram(alice, 1));
+    account_owe(alice, 1);
+    account_settle(alice, 1);
+    account_settle_datagram(alice, QUOTA_USER_DATAGRAM_BYTES);
+    assert_true(account_owe_datagram(alice, 1));
+    account_settle_datagram(alice, 1);
+    account_release(alice);
+    quota_free(quota);
+}
+
 enum { THREADS = 4, ROUNDS = 20000 };
 
 struct crowd {
@@ -214,6 +232,7 @@ int main(void)
         cmocka_unit_test(root_has_places_of_its_own_and_no_more_than_its_share),
         cmocka_unit_test(who_has_much_unread_is_short),
         cmocka_unit_test(datagrams_are_bounded_in_number_bytes_and_addresses),
+        cmocka_unit_test(datagrams_are_bounded_also_where_much_else_is_not),
         cmocka_unit_test(threads_never_take_more_places_than_there_are),
     };
 
