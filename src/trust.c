@@ -44,9 +44,8 @@ static void note(struct trust *trust, size_t unread)
 static size_t find_sure(const struct trust *trust, size_t capacity)
 {
     size_t high = trust->high[0] > trust->high[1] ? trust->high[0] : trust->high[1];
-    size_t least = capacity / TRUST_SURE_SHARE;
-
     size_t spread = high - trust_floor(trust);
+    size_t least = capacity / TRUST_SURE_SHARE;
 
     return 2 * spread > least ? 2 * spread : least;
 }

@@ -7,6 +7,8 @@ import os
 import socket
 import struct
 import termios
+import time
+from pathlib import Path
 
 import pytest
 from uds import CONNECTED, DGRAM, PATIENCE, SEQPACKET, STREAM, connect, descriptors, echoes, eventually, fill, \
@@ -221,3 +223,24 @@ def test_datagrams_from_a_thousand_addresses_of_one_user_leave_others_their_boun
     assert [late.recv(10) for _ in range(n)] == [b"%d" % i for i in range(n)]
     assert process.terminate() == 0
     assert "Datagrams dropped, their user has too many unread" in process.log()
+
+
+def test_a_user_who_sends_slowly_and_never_reads_does_not_silence_the_others(daemon):
+    server = listening(DGRAM)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    process = daemon([server])
+    capacity = 2 * int(Path("/proc/sys/net/core/wmem_max").read_text())  # what the daemon asks for and gets
+    size = capacity // 250
+    with user(ALICE):
+        hog = connect(DGRAM, server.getsockname())
+    # So slowly that the daemon does not come to wonder.
+    for _ in range(500):
+        hog.send(b"x" * size)
+        time.sleep(0.006)
+    for uid in (BOB, 0):
+        with user(uid):
+            other = connect(DGRAM, server.getsockname())
+        for i in range(50):
+            other.send(b"%d" % i)
+            assert other.recv(100) == b"%d" % i
+    assert process.terminate() == 0
