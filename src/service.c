@@ -20,6 +20,7 @@
 #include "log.h"
 #include "loop.h"
 #include "outlook.h"
+#include "reload.h"
 #include "status.h"
 #include "timespan.h"
 #include "util.h"
@@ -40,11 +41,8 @@ struct service {
     struct workers *workers;
     struct watchdog *watchdog;
     struct departure departure;
-    const char *policy_file; /* or NULL */
-    uint64_t policies;       /* how many new ones the worker was given */
-    bool reloading;          /* the last of these is not in force yet */
-    bool reload_again;       /* and another reload was asked for */
-    bool activity_asked;     /* nothing had changed at the last look */
+    struct reload reload;
+    bool activity_asked; /* nothing had changed at the last look */
     struct status status;
 };
 
@@ -125,65 +123,9 @@ static int on_decisions_timer(sd_event_source *source, uint64_t due, void *userd
     return log_decisions(userdata);
 }
 
-/*
- * Makes way for another version of this program, if there is one; else reads the policy again and
- * hands it to the workers, if there is nothing wrong with it. The service manager is told of the
- * beginning and the end, which is when the workers have it (sd_notify(3)).
- */
-static void reload(struct service *service)
-{
-    struct policy *policy = NULL;
-    int r;
-
-    (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, loop_now());
-    r = departure_reload(&service->departure);
-    if (r > 0) {
-        return; /* the program that comes is ready when it is */
-    }
-    if (r < 0) {
-        (void)sd_notify(0, "READY=1");
-        return;
-    }
-    if (!service->policy_file) {
-        log_line(LOG_INFO, "Nothing to reload: the program has not changed.");
-        (void)sd_notify(0, "READY=1");
-        return;
-    }
-    if (policy_load_or_log(service->policy_file, &policy) < 0) {
-        log_line(LOG_ERR, "Reload failed: the policy that was in force stays in force.");
-        (void)sd_notify(0, "READY=1");
-        return;
-    }
-    log_line(LOG_INFO, "Reloading: %zu rule%s in %s.", policy_size(policy),
-             policy_size(policy) == 1 ? "" : "s", service->policy_file);
-    outlook_tell(policy_needs(policy));
-    service->policies++;
-    service->reloading = true;
-    workers_set_policy(service->workers, policy);
-}
-
-static void end_reload(struct service *service)
-{
-    if (service->reload_again) {
-        service->reload_again = false;
-        reload(service);
-        return;
-    }
-    (void)sd_notify(0, "READY=1");
-}
-
-static void finish_reload(struct service *service)
-{
-    if (!service->reloading || workers_policies(service->workers) != service->policies) {
-        return;
-    }
-    service->reloading = false;
-    end_reload(service);
-}
-
 static void on_reload_failed(struct departure *departure)
 {
-    end_reload(CONTAINER_OF(departure, struct service, departure));
+    reload_end(&CONTAINER_OF(departure, struct service, departure)->reload);
 }
 
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
@@ -192,14 +134,7 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *inf
 
     (void)source;
     (void)info;
-    if (departure_is_final(&service->departure)) {
-        return 0;
-    }
-    if (service->reloading || departure_rehearses(&service->departure)) {
-        service->reload_again = true;
-    } else {
-        reload(service);
-    }
+    reload_begin(&service->reload);
     return 0;
 }
 
@@ -222,7 +157,7 @@ static int on_worker_event(sd_event_source *source, int fd, uint32_t revents, vo
     (void)revents;
     workers_take_event(service->workers);
     (void)log_decisions(service);
-    finish_reload(service);
+    reload_advance(&service->reload);
     if (workers_stopped(service->workers)) {
         return leave(service);
     }
@@ -250,7 +185,7 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
 static bool can_reload(const struct service *service)
 {
     // NOLINTNEXTLINE(concurrency-mt-unsafe): nobody changes the environment
-    return service->policy_file || getenv("NOTIFY_SOCKET");
+    return service->reload.policy_file || getenv("NOTIFY_SOCKET");
 }
 
 static int block_signals(bool reloads)
@@ -294,6 +229,8 @@ static int service_listen(struct service *service)
     }
     service->departure.event = service->event;
     service->departure.workers = service->workers;
+    service->reload.departure = &service->departure;
+    service->reload.workers = service->workers;
     r = watchdog_new(service->event, service->workers, &service->watchdog);
     return r < 0 ? r : events_prepare(service->event);
 }
@@ -378,7 +315,7 @@ int service_run(const struct options *options, const struct activated *sockets, 
 {
     CLEANUP(service_deinit)
     struct service service = {
-        .policy_file = options->policy,
+        .reload = {.policy_file = options->policy},
         .departure = {.sockets = sockets,
                       .n_sockets = n_sockets,
                       .argv = options->argv,
