@@ -26,7 +26,6 @@ static void count_unanswered(struct loop *loop, int error)
 
     switch (error) {
     case EACCES:
-    case ELOOP: /* a symbolic link on the way */
     case EPERM: /* the sender is connected to somebody else (unix(7)), or a firewall */
         reason = COUNTER_FORBIDDEN;
         break;
@@ -42,7 +41,8 @@ static void count_unanswered(struct loop *loop, int error)
     case ECONNREFUSED:
     case ECONNRESET:
     case ENOENT:
-    case ENOTDIR:
+    case ENOTDIR: /* or a symbolic link on the way */
+    case ELOOP:
     case EPIPE: /* the sender reads no more */
     case EPROTOTYPE:
     case EINVAL: /* UDP from port 0 */

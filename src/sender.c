@@ -3,15 +3,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "util.h"
+
+/* Of an address that is a path, with a null byte. */
+enum { PATH_SIZE = sizeof(((struct sockaddr_un *)NULL)->sun_path) + 1 };
 
 int off_limits_add(struct off_limits *off_limits, const char *path)
 {
@@ -80,30 +81,49 @@ static bool belongs(const struct sender *sender, uid_t owner)
     return sender->uid == 0 || sender->uid == owner;
 }
 
+/* The first component of PATH, which goes to NAME and has LENGTH bytes; what follows is returned.
+ */
+static const char *split(const char *path, char *name, size_t *length)
+{
+    path += strspn(path, "/");
+    *length = strcspn(path, "/");
+    memcpy(name, path, *length);
+    name[*length] = '\0';
+    path += *length;
+    return path + strspn(path, "/");
+}
+
 /*
  * Opens PATH, which a client has chosen, to be sent to. Symbolic links on the way are the client's,
  * too, and could make it tens of thousands of directories long, or lead to a file system that does
- * not answer: so there must be none (openat2(2), since Linux 5.6). Returns a descriptor or a
- * negative errno.
+ * not answer: so none is followed. (openat2(2) could do that in one call, but systemd has it fail
+ * under RestrictSUIDSGID=.) Returns a descriptor, which may be that of a link, or a negative errno.
  */
 static int open_without_links(const char *path)
 {
-    const struct open_how how = {
-        .flags = O_PATH | O_CLOEXEC,
-        .resolve = RESOLVE_NO_SYMLINKS,
-    };
-    long fd = syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+    int fd = open(path[0] == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    char name[PATH_SIZE];
+    size_t length;
 
-    return fd < 0 ? -errno : (int)fd;
+    for (path = split(path, name, &length); fd >= 0 && length > 0;
+         path = split(path, name, &length)) {
+        CLEANUP(fd_close) int directory = fd;
+        fd = openat(directory, name,
+                    O_PATH | O_NOFOLLOW | O_CLOEXEC | (*path != '\0' ? O_DIRECTORY : 0));
+        if (fd < 0) {
+            return -errno;
+        }
+    }
+    return fd < 0 ? -errno : fd;
 }
 
-/* But for one link that every host has. */
+/* But for one link that is the host's. */
 static int open_target(const char *path)
 {
     static const char old[] = "/var/run/";
     int fd = open_without_links(path);
 
-    return fd == -ELOOP && strncmp(path, old, strlen(old)) == 0
+    return fd == -ENOTDIR && strncmp(path, old, strlen(old)) == 0
                ? open_without_links(path + strlen("/var"))
                : fd;
 }
@@ -113,7 +133,7 @@ static int open_target(const char *path)
 static int follow(const struct sender *sender, const struct off_limits *off_limits, int *fd)
 {
     const struct sockaddr_un *un = (const struct sockaddr_un *)&sender->address;
-    char path[sizeof(un->sun_path) + 1];
+    char path[PATH_SIZE];
     struct stat status;
     size_t length = sender->size - offsetof(struct sockaddr_un, sun_path);
 
