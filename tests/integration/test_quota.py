@@ -139,9 +139,10 @@ def send_oversize(client, fill):
     client.send(bytes([fill]) * OVERSIZE)
 
 
+# With one worker: each may send one more, and knows only who waits with it.
 def test_messages_beyond_the_send_buffer_are_bounded_for_a_user_and_all_come_back(daemon):
     server = listening(SEQPACKET)
-    process = daemon([server], "--bytes-max-per-user=1M")
+    process = daemon([server], "--bytes-max-per-user=1M", "--workers=1")
     hogs = [connect_as(ALICE, SEQPACKET, server) for _ in range(10)]
     for number, hog in enumerate(hogs):
         send_oversize(hog, number)
@@ -163,7 +164,7 @@ def test_messages_beyond_the_send_buffer_are_bounded_for_a_user_and_all_come_bac
 
 def test_who_hangs_up_while_its_user_has_too_much_unread_is_let_go(daemon):
     server = listening(SEQPACKET)
-    process = daemon([server], "--bytes-max-per-user=1M")
+    process = daemon([server], "--bytes-max-per-user=1M", "--workers=1")
     other = connect_as(BOB, SEQPACKET, server)
     assert echoes(other)
     before = descriptors(process.pid)

@@ -314,7 +314,7 @@ class Activated:
     def stop(self):
         statuses = [end_well(process) for process in self.processes.values()]
         shutil.rmtree(self.directory)
-        log = os.pread(self.output.fileno(), 1 << 24, 0).decode()
+        log = os.pread(self.output.fileno(), 1 << 24, 0).decode(errors="replace")
         assert all(statuses) and not findings(log), log
 
     def pid(self, kind=STREAM):
@@ -355,7 +355,7 @@ class Daemon:
 
     def log(self):
         # Not read(), which would move the offset that the daemon writes at.
-        return os.pread(self.output.fileno(), 1 << 24, 0).decode()
+        return os.pread(self.output.fileno(), 1 << 24, 0).decode(errors="replace")
 
     def wait(self, patience=PATIENCE):
         return self.process.wait(patience)
