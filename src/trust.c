@@ -6,17 +6,10 @@ void trust_reset(struct trust *trust)
     *trust = (struct trust){0};
 }
 
-static void forgive(struct trust *trust, struct trusted *user)
-{
-    trust->charged -= user->charged;
-    user->charged = 0;
-    user->spent = false;
-    user->until = 0;
-}
-
+/* Who has had his first credit is given half of that when he is tried, and ever less. */
 static size_t credit_of(const struct trusted *user, size_t capacity)
 {
-    return (capacity / TRUST_SHARE) >> user->doubts;
+    return (capacity / TRUST_SHARE) >> (user->doubts + (user->state == TRUST_TRIED));
 }
 
 static void note(struct trust *trust, size_t unread)
@@ -50,20 +43,75 @@ static size_t find_sure(const struct trust *trust, size_t capacity)
     return 2 * spread > least ? 2 * spread : least;
 }
 
+/* USER may be tried when USEC have passed. */
+static void end_credit(struct trust *trust, struct trusted *user, uint64_t usec)
+{
+    if (trust->tried == user) {
+        trust->tried = NULL;
+    }
+    user->state = TRUST_SPENT;
+    user->until = trust->now + usec;
+}
+
+static void give_again(struct trust *trust, struct trusted *user)
+{
+    if (trust->tried == user) {
+        trust->tried = NULL;
+    }
+    trust->charged -= user->charged + user->charged_once;
+    *user = (struct trusted){.uid = user->uid, .used = true};
+}
+
+/* He has sent too little for a verdict: he goes on when it is his turn again. */
+static void put_off(struct trust *trust, struct trusted *user)
+{
+    user->left = trust->unread;
+    end_credit(trust, user, TRUST_TRIAL_USEC);
+}
+
+static void try_one(struct trust *trust, struct trusted *user)
+{
+    if (user->exhausted) {
+        user->charged_once += user->charged;
+        user->charged = 0;
+        user->exhausted = false;
+    } else {
+        user->base += trust->unread - user->left; /* what has changed meanwhile is not his doing */
+    }
+    user->state = TRUST_TRIED;
+    user->until = trust->now + TRUST_TRIAL_USEC;
+    trust->tried = user;
+}
+
+/* He has used up his credit, and what is unread has grown as much as if he did not read. */
+static void doubt(struct trust *trust, struct trusted *user)
+{
+    uint64_t wait = 0;
+
+    if (user->state == TRUST_TRIED) {
+        wait = (uint64_t)TRUST_AGAIN_USEC << user->doubts;
+        user->doubts += user->doubts < TRUST_DOUBTS;
+    }
+    end_credit(trust, user, wait); /* it may have been others at first */
+}
+
+static bool seems_to_read(const struct trust *trust, const struct trusted *user)
+{
+    return trust->unread <= user->base + user->charged / 2;
+}
+
 /* What is unread shows whether USER reads, or nothing. */
 static void judge(struct trust *trust, struct trusted *user, size_t sure)
 {
-    if (user->charged == 0 || (user->charged < sure && !user->spent)) {
-        return;
-    }
-    if (trust->unread <= user->base + user->charged / 2) {
-        forgive(trust, user);
-        user->doubts -= user->doubts > 0;
-    } else if (user->spent && user->until == 0) {
-        user->until = trust->now + ((uint64_t)TRUST_AGAIN_USEC << user->doubts);
-    } else if (user->spent && user->until <= trust->now) {
-        forgive(trust, user);
-        user->doubts += user->doubts < TRUST_DOUBTS;
+    if (user->charged > 0 && (user->charged >= sure || user->exhausted) &&
+        seems_to_read(trust, user)) {
+        give_again(trust, user);
+    } else if (user->state != TRUST_SPENT && user->exhausted) {
+        doubt(trust, user);
+    } else if (user->state == TRUST_TRIED && user->until <= trust->now) {
+        put_off(trust, user);
+    } else if (user->state == TRUST_SPENT && user->until <= trust->now && !trust->tried) {
+        try_one(trust, user);
     }
 }
 
@@ -76,7 +124,9 @@ void trust_look(struct trust *trust, size_t unread, size_t capacity, uint64_t no
     note(trust, unread);
     sure = find_sure(trust, capacity);
     for (size_t i = 0; i < TRUST_USERS; i++) {
-        judge(trust, &trust->users[i], sure);
+        if (trust->users[i].used) {
+            judge(trust, &trust->users[i], sure);
+        }
     }
 }
 
@@ -90,7 +140,7 @@ static struct trusted *find(struct trust *trust, uid_t uid)
         if (user->used && user->uid == uid) {
             return user;
         }
-        if (!vacant && (!user->used || (user->charged == 0 && user->doubts == 0))) {
+        if (!vacant && (!user->used || (user->charged == 0 && user->state == TRUST_GIVEN))) {
             vacant = user;
         }
     }
@@ -104,11 +154,12 @@ bool trust_take(struct trust *trust, uid_t uid, size_t bytes, size_t capacity)
 {
     struct trusted *user = find(trust, uid);
 
-    if (!user || trust->charged + bytes > capacity / TRUST_SHARE_OF_ALL) {
+    if (!user || user->state == TRUST_SPENT ||
+        trust->charged + bytes > capacity / TRUST_SHARE_OF_ALL) {
         return false;
     }
     if (user->charged + bytes > credit_of(user, capacity)) {
-        user->spent = true;
+        user->exhausted = user->charged > 0;
         return false;
     }
     if (user->charged == 0) {

@@ -10,10 +10,10 @@
  * him, until what all have unread has not grown by half of that, where that is more than it goes up
  * and down anyway; then he evidently reads, and is charged nothing. A user whose credit is spent is
  * answered by way of the debts, which look at each address by itself and send little that may stay
- * unread. He gets
- * credit again after a while: half as much after twice as long each time that nothing has shown by
- * then that he reads. So a user who does not read takes a bounded part of the buffer, whatever he
- * does, and one who does is not slowed down for long.
+ * unread. Then he is tried: he gets credit again, while no other whose credit is spent does, so
+ * that what grows is his doing. If that shows that he reads he is trusted as before; if not, he
+ * gets half as much after twice as long. So a user who does not read takes a bounded part of the
+ * buffer, whatever he does, and one who does is not slowed down for long.
  *
  * Users whom the kernel does not name are one. Where there are more users than there is room for,
  * the others are answered by way of the debts.
@@ -29,26 +29,37 @@ enum {
     TRUST_SHARE = 32,              /* a user's credit is so much of the send buffer, */
     TRUST_SHARE_OF_ALL = 4,        /* and that of all is so much; */
     TRUST_SURE_SHARE = 256,        /* less than this shows nothing */
-    TRUST_AGAIN_USEC = 50 * 1000,  /* after this it is given again, */
+    TRUST_TRIAL_USEC = 20 * 1000,  /* who has sent too little by then is tried again later, */
+    TRUST_AGAIN_USEC = 50 * 1000,  /* as who does not read is after this, */
     TRUST_DOUBTS = 11,             /* so often ever later */
     TRUST_WINDOW = 64,             /* looks, */
     TRUST_WINDOW_USEC = 20 * 1000, /* if they do not take longer than this */
 };
 
+enum trust_state {
+    TRUST_GIVEN,
+    TRUST_SPENT,
+    TRUST_TRIED,
+};
+
 struct trusted {
     uid_t uid;
     bool used;
-    bool spent;      /* he could not be answered for want of credit */
-    size_t charged;  /* bytes of the send buffer that nothing shows to be read */
-    size_t base;     /* bytes that all had unread before these */
-    unsigned doubts; /* how often he was given credit again for nothing */
-    uint64_t until;  /* when that is, CLOCK_MONOTONIC in microseconds; 0: no need */
+    enum trust_state state;
+    bool exhausted;      /* he could not be answered for want of credit */
+    size_t charged;      /* bytes of the send buffer that nothing shows to be read; */
+    size_t charged_once; /* those of credits before this one */
+    size_t base;         /* bytes that all had unread before these */
+    size_t left;         /* and when his trial was put off */
+    unsigned doubts;     /* how often he has not seemed to read, when he was tried */
+    uint64_t until;      /* when he is tried at the earliest, or how long; CLOCK_MONOTONIC, usec */
 };
 
 struct trust {
     struct trusted users[TRUST_USERS];
-    size_t charged; /* to all users */
-    size_t unread;  /* bytes, when trust_look() was called last */
+    struct trusted *tried; /* or NULL */
+    size_t charged;        /* to all users */
+    size_t unread;         /* bytes, when trust_look() was called last */
     uint64_t now;
     size_t low[2]; /* of these, in this window of looks and in the last one */
     size_t high[2];

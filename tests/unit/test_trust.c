@@ -112,6 +112,35 @@ static void who_was_taken_for_one_that_does_not_read_is_answered_again(void **st
     }
 }
 
+static void who_reads_is_trusted_soon_although_another_begins_not_to(void **state)
+{
+    struct scene *scene = *state;
+    unsigned answered = 0;
+
+    for (int turn = 0; turn < 100000; turn++) {
+        (void)visit(scene, HOSTILE, 64, false);
+        answered += visit(scene, HONEST, 16, true);
+    }
+    /* He went by way of the debts for less than a hundredth of the time. */
+    assert_true(answered >= 16 * 99000);
+    assert_true(scene->unread <= HALF + 2 * CREDIT);
+}
+
+static void who_sends_nothing_when_he_is_tried_keeps_nobody_waiting(void **state)
+{
+    struct scene *scene = *state;
+    int turns = 0;
+
+    while (visit(scene, HOSTILE, 64, false) > 0) {
+    }
+    while (visit(scene, HONEST, 16, true) == 16 && ++turns < 1000) {
+        scene->unread += CREDIT / 50; /* of others */
+    }
+    for (turns = 0; visit(scene, HONEST, 16, true) < 16; turns++) {
+        assert_true(turns < 10 * TRUST_TRIAL_USEC / TURN_USEC);
+    }
+}
+
 static void more_users_than_there_is_room_for_are_not_answered_directly(void **state)
 {
     struct scene *scene = *state;
@@ -138,6 +167,10 @@ static void all_users_together_leave_some_of_the_buffer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(who_reads_is_trusted_soon_although_another_begins_not_to,
+                                        begin, end),
+        cmocka_unit_test_setup_teardown(who_sends_nothing_when_he_is_tried_keeps_nobody_waiting,
+                                        begin, end),
         cmocka_unit_test_setup_teardown(who_reads_is_answered_without_an_end, begin, end),
         cmocka_unit_test_setup_teardown(who_does_not_read_takes_a_bounded_part, begin, end),
         cmocka_unit_test_setup_teardown(beside_who_reads_that_is_no_more, begin, end),
