@@ -22,14 +22,14 @@ struct debtor {
     size_t bytes;
     uint64_t retry_at;
     uint64_t retry_after;
-    unsigned burst;    /* how many replies it is sent at a time */
-    size_t paid;       /* bytes of the send buffer that the last burst took */
-    size_t queued;     /* bytes of it that were in use after that */
-    size_t unproven;   /* bytes of it that nothing shows to be read (debt.h), on the account */
-    size_t base;       /* bytes that were in use at least, before the last burst */
-    size_t low;        /* and since then */
-    unsigned doubts;   /* how often it was sent more although it does not seem to read */
-    uint64_t again_at; /* when it may be once more */
+    unsigned burst;   /* how many replies it is sent at a time */
+    size_t paid;      /* bytes of the send buffer that the last burst took */
+    size_t queued;    /* bytes of it that were in use after that */
+    size_t unproven;  /* bytes of it that nothing shows to be read (debt.h), on the account */
+    size_t base;      /* bytes that were in use at least, before the last burst */
+    size_t low;       /* and since then */
+    unsigned doubts;  /* how often it was sent more although it does not seem to read */
+    uint64_t paid_at; /* when it was sent something last while half of the buffer was in use */
     struct debtor *next;
 };
 
@@ -257,7 +257,7 @@ static bool is_little(const struct debtor *debtor, const struct debt_channel *ch
 /* Sends a burst while BEFORE bytes of the send buffer are in use. Returns how many replies the
  * debtor took. */
 static unsigned pay_burst(struct debts *debts, struct debtor *debtor, unsigned burst, size_t before,
-                          const struct debt_channel *channel)
+                          uint64_t now, const struct debt_channel *channel)
 {
     unsigned taken = pay_some(debts, debtor, burst, channel);
 
@@ -269,6 +269,7 @@ static unsigned pay_burst(struct debts *debts, struct debtor *debtor, unsigned b
     if (debtor->queued >= channel->capacity / 2 && taken > 0) {
         debtor->base = channel->floor(channel->context);
         debtor->low = debtor->queued;
+        debtor->paid_at = now;
         debtor->unproven += debtor->paid;
         account_trust(debtor->account, debtor->paid);
     }
@@ -284,6 +285,25 @@ static unsigned find_burst(struct debtor *debtor, size_t before, bool *reads)
     return debtor->burst;
 }
 
+/* Whether DEBTOR is sent one more although nothing shows that it has read. On its user's credit, as
+ * often as it is tried; beyond that ever more rarely. */
+static bool may_be_sent_more(struct debtor *debtor, uint64_t now,
+                             const struct debt_channel *channel)
+{
+    if (!debtor->first) {
+        return false;
+    }
+    if (has_credit(debtor, channel)) {
+        return now >= debtor->paid_at + DEBT_RETRY_USEC_MAX;
+    }
+    if (!is_little(debtor, channel) ||
+        now < debtor->paid_at + ((uint64_t)DEBT_RETRY_USEC_MAX << debtor->doubts)) {
+        return false;
+    }
+    debtor->doubts += debtor->doubts < DEBT_DOUBTS;
+    return true;
+}
+
 /* The same while more is in use. */
 static unsigned find_burst_when_crowded(struct debtor *debtor, uint64_t now, bool *reads,
                                         const struct debt_channel *channel)
@@ -296,16 +316,9 @@ static unsigned find_burst_when_crowded(struct debtor *debtor, uint64_t now, boo
     if (*reads) {
         prove(debtor);
         debtor->doubts = 0;
-        debtor->again_at = 0;
         return debtor->burst;
     }
-    if (now < debtor->again_at || !debtor->first ||
-        (!has_credit(debtor, channel) && !is_little(debtor, channel))) {
-        return 0;
-    }
-    debtor->again_at = now + ((uint64_t)DEBT_RETRY_USEC_MAX << debtor->doubts);
-    debtor->doubts += debtor->doubts < DEBT_DOUBTS;
-    return 1;
+    return may_be_sent_more(debtor, now, channel) ? 1 : 0;
 }
 
 /* Sends a burst to one debtor, and says when it is to be tried again. */
@@ -317,7 +330,7 @@ static void pay_one(struct debts *debts, struct debtor *debtor, uint64_t now,
     bool reads;
     unsigned burst = is_crowded ? find_burst_when_crowded(debtor, now, &reads, channel)
                                 : find_burst(debtor, before, &reads);
-    unsigned taken = burst > 0 ? pay_burst(debts, debtor, burst, before, channel) : 0;
+    unsigned taken = burst > 0 ? pay_burst(debts, debtor, burst, before, now, channel) : 0;
 
     if (reads && taken > 0) {
         debtor->retry_after = DEBT_RETRY_USEC_MIN;

@@ -46,7 +46,7 @@ enum {
     DEBT_RETRY_USEC_MAX = 100 * 1000,
     DEBT_BURST_MAX = 64,
     DEBT_ROOM = 1024,      /* what the kernel books for a reply besides its bytes, at most */
-    DEBT_TRUST_SHARE = 16, /* a sixteenth of the send buffer for what one user may not read */
+    DEBT_TRUST_SHARE = 32, /* so much of the send buffer for what one user may not read */
     DEBT_DOUBTS = 14,      /* so often the time doubles until who does not read is sent more */
 };
 

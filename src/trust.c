@@ -15,32 +15,18 @@ static size_t credit_of(const struct trusted *user, size_t capacity)
 static void note(struct trust *trust, size_t unread)
 {
     if (trust->since == 0) {
-        trust->low[1] = trust->high[1] = unread;
+        trust->low[1] = unread;
         trust->since = trust->now;
     }
     if (trust->looks == TRUST_WINDOW || trust->now > trust->since + TRUST_WINDOW_USEC) {
         trust->low[1] = trust->low[0];
-        trust->high[1] = trust->high[0];
         trust->looks = 0;
         trust->since = trust->now;
     }
     if (trust->looks == 0 || unread < trust->low[0]) {
         trust->low[0] = unread;
     }
-    if (trust->looks == 0 || unread > trust->high[0]) {
-        trust->high[0] = unread;
-    }
     trust->looks++;
-}
-
-/* How much is to be seen at least: twice what there is to be seen anyway. */
-static size_t find_sure(const struct trust *trust, size_t capacity)
-{
-    size_t high = trust->high[0] > trust->high[1] ? trust->high[0] : trust->high[1];
-    size_t spread = high - trust_floor(trust);
-    size_t least = capacity / TRUST_SURE_SHARE;
-
-    return 2 * spread > least ? 2 * spread : least;
 }
 
 /* USER may be tried when USEC have passed. */
@@ -53,19 +39,27 @@ static void end_credit(struct trust *trust, struct trusted *user, uint64_t usec)
     user->until = trust->now + usec;
 }
 
+/* He reads, as far as so much can show. */
 static void give_again(struct trust *trust, struct trusted *user)
 {
+    unsigned doubts = user->doubts;
+
+    trust->charged -= user->charged + user->charged_once;
     if (trust->tried == user) {
         trust->tried = NULL;
     }
-    trust->charged -= user->charged + user->charged_once;
     *user = (struct trusted){.uid = user->uid, .used = true};
+    if (doubts > 0) {
+        user->doubts = doubts - 1;
+        user->exhausted = true;
+        end_credit(trust, user, 0);
+    }
 }
 
 /* He has sent too little for a verdict: he goes on when it is his turn again. */
 static void put_off(struct trust *trust, struct trusted *user)
 {
-    user->left = trust->unread;
+    user->left = trust_floor(trust);
     end_credit(trust, user, TRUST_TRIAL_USEC);
 }
 
@@ -76,7 +70,8 @@ static void try_one(struct trust *trust, struct trusted *user)
         user->charged = 0;
         user->exhausted = false;
     } else {
-        user->base += trust->unread - user->left; /* what has changed meanwhile is not his doing */
+        user->base +=
+            trust_floor(trust) - user->left; /* what has changed meanwhile is not his doing */
     }
     user->state = TRUST_TRIED;
     user->until = trust->now + TRUST_TRIAL_USEC;
@@ -117,15 +112,12 @@ static void judge(struct trust *trust, struct trusted *user, size_t sure)
 
 void trust_look(struct trust *trust, size_t unread, size_t capacity, uint64_t now)
 {
-    size_t sure;
-
     trust->unread = unread;
     trust->now = now;
     note(trust, unread);
-    sure = find_sure(trust, capacity);
     for (size_t i = 0; i < TRUST_USERS; i++) {
         if (trust->users[i].used) {
-            judge(trust, &trust->users[i], sure);
+            judge(trust, &trust->users[i], capacity / TRUST_SURE_SHARE);
         }
     }
 }
@@ -163,7 +155,7 @@ bool trust_take(struct trust *trust, uid_t uid, size_t bytes, size_t capacity)
         return false;
     }
     if (user->charged == 0) {
-        user->base = trust->unread;
+        user->base = trust_floor(trust);
     }
     user->charged += bytes;
     trust->charged += bytes;

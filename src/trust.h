@@ -7,13 +7,14 @@
  * The kernel charges all replies that are not read yet to the socket that has sent them, and when
  * SO_SNDBUF is full nobody is answered any more (debt.h). Up to half of it nothing has to be known
  * of who reads. Beyond that, a user is answered directly only on credit: each reply is charged to
- * him, until what all have unread has not grown by half of that, where that is more than it goes up
- * and down anyway; then he evidently reads, and is charged nothing. A user whose credit is spent is
+ * him, until what all have unread comes down to where it was at least before these, and half of
+ * them more: then he evidently reads, and is charged nothing. A user whose credit is spent is
  * answered by way of the debts, which look at each address by itself and send little that may stay
  * unread. Then he is tried: he gets credit again, while no other whose credit is spent does, so
  * that what grows is his doing. If that shows that he reads he is trusted as before; if not, he
- * gets half as much after twice as long. So a user who does not read takes a bounded part of the
- * buffer, whatever he does, and one who does is not slowed down for long.
+ * gets half as much after twice as long. So a user who reads nothing takes a bounded part of the
+ * buffer, and one who reads is not slowed down for long. (Who reads the half of what he is sent
+ * passes for one who reads: with what he leaves he can fill the buffer in the end.)
  *
  * Users whom the kernel does not name are one. Where there are more users than there is room for,
  * the others are answered by way of the debts.
@@ -26,7 +27,7 @@
 
 enum {
     TRUST_USERS = 64,
-    TRUST_SHARE = 32,              /* a user's credit is so much of the send buffer, */
+    TRUST_SHARE = 64,              /* a user's credit is so much of the send buffer, */
     TRUST_SHARE_OF_ALL = 4,        /* and that of all is so much; */
     TRUST_SURE_SHARE = 256,        /* less than this shows nothing */
     TRUST_TRIAL_USEC = 20 * 1000,  /* who has sent too little by then is tried again later, */
@@ -61,8 +62,7 @@ struct trust {
     size_t charged;        /* to all users */
     size_t unread;         /* bytes, when trust_look() was called last */
     uint64_t now;
-    size_t low[2]; /* of these, in this window of looks and in the last one */
-    size_t high[2];
+    size_t low[2];  /* of these, in this window of looks and in the last one */
     unsigned looks; /* in this one, */
     uint64_t since; /* which began then */
 };

@@ -94,9 +94,25 @@ static void beside_who_reads_that_is_no_more(void **state)
     assert_true(scene->unread <= HALF + 2 * CREDIT);
 }
 
+static void beside_who_has_much_on_its_way_that_is_no_more(void **state)
+{
+    struct scene *scene = *state;
+
+    for (int turn = 0; turn < 20000; turn++) {
+        size_t on_its_way = (size_t)(turn % 7) * (CREDIT / 4);
+        look(scene);
+        scene->unread += on_its_way;
+        (void)visit(scene, HOSTILE, 300, false);
+        scene->unread -= on_its_way;
+        look(scene);
+    }
+    assert_true(scene->unread <= HALF + 2 * CREDIT);
+}
+
 static void who_was_taken_for_one_that_does_not_read_is_answered_again(void **state)
 {
     struct scene *scene = *state;
+    unsigned answered = 0;
     int turns = 0;
 
     assert_int_equal(visit(scene, HONEST, 600, true), 600);
@@ -108,8 +124,9 @@ static void who_was_taken_for_one_that_does_not_read_is_answered_again(void **st
         assert_true(turns < 2 * TRUST_AGAIN_USEC / TURN_USEC);
     }
     for (turns = 0; turns < 10000; turns++) {
-        assert_int_equal(visit(scene, HONEST, 16, true), 16);
+        answered += visit(scene, HONEST, 16, true);
     }
+    assert_true(answered >= 16 * 9900);
 }
 
 static void who_reads_is_trusted_soon_although_another_begins_not_to(void **state)
@@ -167,6 +184,7 @@ static void all_users_together_leave_some_of_the_buffer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(beside_who_has_much_on_its_way_that_is_no_more, begin, end),
         cmocka_unit_test_setup_teardown(who_reads_is_trusted_soon_although_another_begins_not_to,
                                         begin, end),
         cmocka_unit_test_setup_teardown(who_sends_nothing_when_he_is_tried_keeps_nobody_waiting,
