@@ -202,7 +202,7 @@ struct manager {
     size_t room;
     bool forgets; /* when it is told to */
     int kept[HANDOVER_KEPT_MAX];
-    size_t n_kept;
+    _Atomic size_t n_kept; /* the test looks at it once it has been answered */
 };
 
 static void manager_forget(struct manager *manager)
