@@ -74,8 +74,10 @@ def test_each_decision_is_an_entry_with_fields_and_a_sentence(auth, users):
     visit(*as_user("mallory"))
     visit(*as_user("alice"), kinds=[STREAM])
     visit(*in_unit("DynamicUser=yes", unit="herald.service"), kinds=[STREAM])
+    # They are written when the clients have been told.
+    assert eventually(lambda: len(auth.entries(since, "UDS_VERDICT=deny")) == 4)
+    assert eventually(lambda: len(auth.entries(since, "UDS_VERDICT=allow")) == 1)
     refusals = auth.entries(since, "UDS_VERDICT=deny")
-    assert len(refusals) == 4
     uid, gid = pwd.getpwnam("mallory").pw_uid, pwd.getpwnam("mallory").pw_gid
     for entry in refusals[:3]:
         assert entry["UDS_PEER_UID"] == str(uid)
@@ -98,7 +100,7 @@ def test_the_catalog_explains_the_entries(auth, users):
     auth.begin("allow user root")
     since = time.time()
     visit(*as_user("mallory"), kinds=[STREAM])
-    assert auth.entries(since, "UDS_VERDICT=deny")
+    assert eventually(lambda: auth.entries(since, "UDS_VERDICT=deny"))
     text = run("journalctl", "-x", f"--since=@{since:.6f}", "UDS_VERDICT=deny", "--no-pager").stdout
     assert f"Subject: A client was refused (uid {users['mallory']})" in text
     assert "systemctl reload uds-auth.service" in text
