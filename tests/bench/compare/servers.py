@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import re
 import socket
 import time
 
@@ -54,7 +55,8 @@ class Server:
 
 
 class UdsEchod(Server):
-    """As it is installed: uds-echo.socket and uds-echo.service."""
+    """As it is installed: uds-echo.socket and uds-echo.service. But one user may have all connections: the one who
+    measures stands for many."""
 
     FILES = {"stream": "stream.sock", "seqpacket": "seqpacket.sock", "dgram": "dgram.sock"}
 
@@ -68,14 +70,18 @@ class UdsEchod(Server):
         return "uds-echo.service"
 
     def start(self, kind, processors=None):
-        units.write_unit("uds-echo.service.d/processors.conf", f"[Service]\n{affinity(processors)}\n")
+        command = re.search(r"argv\[\]=(.*?) ;", units.show(self.unit(kind), "ExecStart"))[1]
+        units.write_unit("uds-echo.service.d/bench.conf",
+                         f"[Service]\n{affinity(processors)}\nExecStart=\n"
+                         f"ExecStart={command} --connections-max-per-user={FILES_MAX}\n")
         units.systemctl("daemon-reload")
         units.systemctl("start", "uds-echo.socket")
         await_echo(self, kind)
 
     def stop(self, kind):
         units.stop("uds-echo.socket", "uds-echo.service")
-        units.remove_unit("uds-echo.service.d/processors.conf")
+        units.remove_unit("uds-echo.service.d/bench.conf")
+        units.systemctl("daemon-reload")
 
 
 class AcceptCat(Server):
