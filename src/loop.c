@@ -20,6 +20,7 @@ enum {
     BYTES_PER_ROUND = 16 * 1024,
     PREEMPTED_NSEC = 100 * 1000, /* a round takes some microseconds */
     REFUSED_NSEC = 10 * 1000 * 1000,
+    SEND_BUFFER_USUAL = 212992, /* net.core.wmem_default, if it cannot be asked for */
 };
 
 static size_t get_send_buffer(int fd)
@@ -40,6 +41,7 @@ static void find_send_buffers(struct loop *loop)
     CLEANUP(fd_close) int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     const int all = INT_MAX / 2;
 
+    loop->send_buffer = SEND_BUFFER_USUAL;
     if (fd >= 0) {
         loop->send_buffer = get_send_buffer(fd);
         (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &all, sizeof(all));

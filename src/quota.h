@@ -47,10 +47,10 @@ struct quota;
 struct account {
     struct quota *quota;
     uid_t uid;
-    uint64_t short_of;               /* bytes, see account_is_short() */
-    size_t holders;                  /* under the lock, as the next */
-    uint64_t connections;            /* connections */
-    _Atomic uint64_t bytes;          /* that wait in the daemon's memory to be read */
+    uint64_t short_of;      /* bytes, see account_is_short() */
+    size_t holders;         /* under the lock, as the next */
+    uint64_t connections;   /* connections */
+    _Atomic uint64_t bytes; /* that wait to be read: in the daemon's memory, or beyond SO_SNDBUF */
     _Atomic uint64_t datagrams;      /* of these, */
     _Atomic uint64_t datagram_bytes; /* and their bytes */
     _Atomic uint64_t addresses;      /* to which these are owed */

@@ -9,7 +9,6 @@
 #include "util.h"
 
 enum {
-    DATAGRAM_OVERHEAD = 1024,
     BRIEF_DATAGRAMS_PER_SENDER = 16, /* refusals and the like that one sender is owed at most */
     BRIEF_SENDERS = DEBT_SENDERS / 2,
 };
@@ -172,7 +171,7 @@ void reply_pay(struct datagram *datagram, struct loop *loop, uint64_t now)
 
 /*
  * After BYTES have been sent: looks whether replies pile up. The look is as rare as is safe; what
- * the kernel books for a small datagram is less than DATAGRAM_OVERHEAD.
+ * the kernel books for a small datagram is less than DEBT_ROOM.
  */
 static void watch_unread(struct datagram *datagram, size_t bytes)
 {
@@ -207,9 +206,8 @@ static bool has_to_wait(struct datagram *datagram, const struct mmsghdr *message
     const struct sender *sender = sender_of(message);
 
     return debts_owed_to(&datagram->debts, sender) > 0 ||
-           (datagram->is_crowded &&
-            !trust_take(&datagram->trust, sender->uid, DATAGRAM_OVERHEAD + message->msg_len,
-                        datagram->capacity));
+           (datagram->is_crowded && !trust_take(&datagram->trust, sender->uid,
+                                                DEBT_ROOM + message->msg_len, datagram->capacity));
 }
 
 /* How many of MESSAGES, from the first on, can be sent as they are: all but those that have to
@@ -236,7 +234,7 @@ static int send_run(struct datagram *datagram, struct mmsghdr *messages, unsigne
         return -errno;
     }
     for (int i = 0; i < sent; i++) {
-        bytes += DATAGRAM_OVERHEAD + messages[i].msg_len;
+        bytes += DEBT_ROOM + messages[i].msg_len;
     }
     watch_unread(datagram, bytes);
     return sent;
@@ -251,7 +249,7 @@ static int send_one(struct datagram *datagram, struct loop *loop, const struct m
     if (r < 0) {
         return r;
     }
-    watch_unread(datagram, DATAGRAM_OVERHEAD + message->msg_len);
+    watch_unread(datagram, DEBT_ROOM + message->msg_len);
     return 1;
 }
 
