@@ -24,10 +24,11 @@ extern void *__libc_realloc(void *pointer, size_t size);
 extern void *__libc_memalign(size_t alignment, size_t size);
 
 struct control {
-    _Atomic uint64_t calls;  /* so far */
-    _Atomic uint64_t first;  /* of those, the first one that fails, counted from 1 */
-    _Atomic uint64_t last;   /* and the last one */
-    _Atomic uint64_t failed; /* how many have */
+    _Atomic uint64_t calls; /* so far */
+    _Atomic uint64_t first; /* which one fails first, counted from 1; 0: none does, or is counted */
+    _Atomic uint64_t last;  /* and the last one that does */
+    _Atomic uint64_t number; /* how many of those there have been */
+    _Atomic uint64_t failed; /* how many have failed */
 };
 
 static struct control *control;
@@ -51,13 +52,19 @@ __attribute__((constructor)) static void open_control(void)
 
 static bool fails(void)
 {
-    uint64_t call;
+    uint64_t first;
+    uint64_t number;
 
     if (!control) {
         return false;
     }
-    call = atomic_fetch_add(&control->calls, 1) + 1;
-    if (call < atomic_load(&control->first) || call > atomic_load(&control->last)) {
+    atomic_fetch_add(&control->calls, 1);
+    first = atomic_load(&control->first);
+    if (first == 0) {
+        return false;
+    }
+    number = atomic_fetch_add(&control->number, 1) + 1;
+    if (number < first || number > atomic_load(&control->last)) {
         return false;
     }
     atomic_fetch_add(&control->failed, 1);

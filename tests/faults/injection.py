@@ -154,16 +154,17 @@ def serves_fresh_clients(at):
 class FailingMalloc:
     """What failing_malloc.c is told, and what it tells."""
 
-    calls, first, last, failed = range(4)
+    calls, first, last, number, failed = range(5)
+    SIZE = 5 * 8
 
     def __init__(self, directory):
         library = BUILD / "tests/faults/failing_malloc.so"
         assert library.exists(), f"{library} is missing (UDS_ECHO_BUILD= is the build folder)"
         path = directory / "failing-malloc"
-        path.write_bytes(bytes(32))
+        path.write_bytes(bytes(self.SIZE))
         self.launcher = ["env", f"FAILING_MALLOC={path}", f"LD_PRELOAD={library}"]
         with open(path, "r+b") as file:
-            self.control = mmap.mmap(file.fileno(), 32)
+            self.control = mmap.mmap(file.fileno(), self.SIZE)
 
     def get(self, field):
         return struct.unpack_from("=Q", self.control, 8 * field)[0]
@@ -172,13 +173,15 @@ class FailingMalloc:
         struct.pack_into("=Q", self.control, 8 * field, value)
 
     def fail(self, number, count=1):
-        """Has COUNT allocations fail, from the one on that is the NUMBERth from now."""
-        now = self.get(self.calls)
-        self.set(self.last, now + number + count - 1)
-        self.set(self.first, now + number)
+        """Has COUNT allocations fail, from the one on that is the NUMBERth from now. The program counts them from
+        the last of these lines on, so that none of its threads is ahead of this."""
+        self.stop()
+        self.set(self.number, 0)
+        self.set(self.last, number + count - 1)
+        self.set(self.first, number)
 
     def stop(self):
-        self.set(self.first, 1 << 62)
+        self.set(self.first, 0)
 
 
 # A launcher that waits to be traced, see Tracer.lets_go(). (Were it strace that launched the daemon, that would have

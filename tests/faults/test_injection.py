@@ -97,7 +97,6 @@ def start_with_failing_allocations(directory, first, count):
 def count_allocations(directory, workers, load):
     """Of a start, and then of the load."""
     malloc = FailingMalloc(directory)
-    malloc.stop()
     with serving(directory, workers, launcher=malloc.launcher) as service:
         service.serves()
         start = malloc.get(malloc.calls)
@@ -117,7 +116,6 @@ def test_an_allocation_that_fails_at_the_start_is_survived_or_said(tmp_path, cou
 
 def serve_with_failing_allocations(directory, workers, load, first, count):
     malloc = FailingMalloc(directory)
-    malloc.stop()
     with serving(directory, workers, launcher=malloc.launcher) as service:
         service.serves()
         malloc.fail(first, count)
@@ -148,7 +146,6 @@ def reload(service):
 
 def reload_with_failing_allocations(directory, number):
     malloc = FailingMalloc(directory)
-    malloc.stop()
     with serving(directory, 2, launcher=malloc.launcher) as service:
         service.serves()
         malloc.fail(number)

@@ -78,6 +78,7 @@ class Restart:
         self.services[0].serves()
         self.running = fair_load.begin(self.services[0].at, directory)
         fair_load.advance(self.running, self.lost)
+        assert self.services[0].rests(), "it spins"
 
     def start(self, launcher=()):
         self.services.append(Service(self.directory, 2, sockets=self.sockets, kept=self.manager.kept,
@@ -150,7 +151,6 @@ def test_without_a_fault_a_restart_loses_nothing(tmp_path):
 
 def leave_with_failing_allocations(directory, number, count):
     malloc = FailingMalloc(directory)
-    malloc.stop()
     with Restart(directory, malloc.launcher) as restart:
         malloc.fail(number, count)
         restart.happens()
