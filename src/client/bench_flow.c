@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "session.h"
+
 uint64_t now_nsec(void)
 {
     struct timespec now;
@@ -232,14 +234,6 @@ static bool take_message(struct flow *flow, struct traffic *traffic, size_t leng
     return true;
 }
 
-static ssize_t receive(const struct flow *flow, const struct traffic *traffic)
-{
-    ssize_t n = recv(flow->fd, traffic->buffer, traffic->buffer_size,
-                     MSG_DONTWAIT | (flow->type == SOCK_STREAM ? 0 : MSG_TRUNC));
-
-    return n < 0 ? -errno : n;
-}
-
 static bool fail_without(const struct flow *flow, struct traffic *traffic, const char *what)
 {
     if (flow->back == flow->begun) {
@@ -251,7 +245,7 @@ static bool fail_without(const struct flow *flow, struct traffic *traffic, const
 bool flow_receive(struct flow *flow, struct traffic *traffic)
 {
     do {
-        ssize_t n = receive(flow, traffic);
+        ssize_t n = session_receive(flow->fd, flow->type, traffic->buffer, traffic->buffer_size);
         if (n == -EAGAIN || n == -EINTR) {
             return true;
         }
@@ -277,7 +271,7 @@ bool flow_receive(struct flow *flow, struct traffic *traffic)
 
 bool flow_is_quiet(struct flow *flow, struct traffic *traffic)
 {
-    ssize_t n = receive(flow, traffic);
+    ssize_t n = session_receive(flow->fd, flow->type, traffic->buffer, traffic->buffer_size);
     size_t size = traffic->buffer_size;
 
     return n <= 0 ||

@@ -115,14 +115,28 @@ static bool has_ended(const struct session *session)
     return session->type == SOCK_STREAM || poll(&event, 1, 0) > 0;
 }
 
+ssize_t session_receive(int fd, int type, void *buffer, size_t size)
+{
+    int flags = MSG_DONTWAIT | (type == SOCK_STREAM ? 0 : MSG_TRUNC);
+    ssize_t n = recv(fd, buffer, size, flags);
+
+    /* The kernel looks for a message first and then whether that was the end (unix_dgram_recvmsg()
+     * in Linux 6.18): a last message may have come in between, which another look finds. */
+    if (n == 0 && type == SOCK_SEQPACKET) {
+        ssize_t again = recv(fd, buffer, size, flags);
+        n = again > 0 ? again : n;
+    }
+    return n < 0 ? -errno : n;
+}
+
 static int receive_some(struct session *session, char *buffer, size_t size, const char *message,
                         size_t length, struct progress *progress)
 {
-    ssize_t n = recv(session->fd, buffer + progress->received, size - progress->received,
-                     MSG_DONTWAIT | (session->type == SOCK_STREAM ? 0 : MSG_TRUNC));
+    ssize_t n = session_receive(session->fd, session->type, buffer + progress->received,
+                                size - progress->received);
 
     if (n < 0) {
-        return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+        return n == -EAGAIN || n == -EINTR ? 0 : (int)n;
     }
     if (n == 0 && session->type != SOCK_DGRAM && (length > 0 || has_ended(session))) {
         return -ECONNRESET;

@@ -37,6 +37,13 @@ int session_exchange(struct session *session, const void *message, size_t length
                      uint64_t timeout_usec);
 
 /*
+ * Receives what there is of TYPE on FD, without waiting. Returns the length of the message, also
+ * where that is more than SIZE, or of what a stream has; 0 for an empty message, or at the end of a
+ * connection; or a negative errno of recv(2), -EAGAIN if there is nothing.
+ */
+ssize_t session_receive(int fd, int type, void *buffer, size_t size);
+
+/*
  * Whether the first SIZE bytes that have come back, at DATA, are a word of the service's own and
  * not the beginning of the echo of the LENGTH bytes at SENT.
  */
