@@ -325,7 +325,7 @@ static struct connection *find_first_stalled(const struct loop *loop)
     return first;
 }
 
-void connections_resume(struct loop *loop)
+void connection_resume_next(struct loop *loop)
 {
     struct connection *connection = find_first_stalled(loop);
 

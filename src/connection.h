@@ -88,4 +88,4 @@ int connection_stall(struct loop *loop, struct connection *connection);
 
 /* Has the one go on that has been stalled for longest, of those whose users have less unread by
  * now. To be called when the time for it has come (loop->stalled_until). */
-void connections_resume(struct loop *loop);
+void connection_resume_next(struct loop *loop);

@@ -210,7 +210,7 @@ static void tend(struct worker *worker, int events)
     datagrams_tend(&worker->datagrams, loop);
     idle_tend(&worker->idle, loop);
     if (loop->stalled > 0 && loop_now() >= loop->stalled_until) {
-        connections_resume(loop);
+        connection_resume_next(loop);
     }
     if (loop->farewells.first) {
         farewell_end_due(loop, loop_now());
