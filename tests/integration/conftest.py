@@ -6,4 +6,4 @@ import pytest
 # What they assert is to be shown, too.
 pytest.register_assert_rewrite("benchmark", "doctor", "doors", "fixtures", "people", "uds")
 
-from fixtures import daemon, pytest_configure, pytest_runtest_setup, service, units  # noqa: E402, F401
+from fixtures import daemon, eight, pytest_configure, pytest_runtest_setup, service, units  # noqa: E402, F401

@@ -60,3 +60,9 @@ def daemon():
     with contextlib.ExitStack() as stack:
         for process in started:
             stack.callback(process.end)
+
+
+@pytest.fixture
+def eight(daemon):
+    """As the fixture daemon, with eight workers."""
+    return lambda sockets, *arguments, **more: daemon(sockets, *arguments, "--workers=8", **more)

@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What a process is handed over, made by hand: what is wrong with it costs those connections, and nothing else."""
 
-import contextlib
 import fcntl
 import os
-import shutil
 import signal
 import socket
 import struct
@@ -12,9 +10,8 @@ import subprocess
 import sys
 
 import pytest
-import uds
-from uds import CONNECTED, DGRAM, PATIENCE, SEQPACKET, STREAM, TYPES, connect, descriptors, echoes, eventually, \
-    listening, open_socket, receive_exactly
+from uds import CONNECTED, DGRAM, PATIENCE, SEQPACKET, STREAM, TYPES, connect, descriptors, echoes, eventually, fill, \
+    listening, open_socket, pattern, receive_exactly
 
 VERSION = 1
 CONNECTION, FAREWELL, DATAGRAM = 1, 2, 3
@@ -338,132 +335,8 @@ def test_where_the_kernel_takes_no_more_descriptors_a_restart_is_a_stop(daemon):
                           stdout=subprocess.PIPE) as other:
         assert other.stdout.readline() == b"sent\n"
         process.process.send_signal(signal.SIGUSR1)
-        assert receive_exactly(clients[0], sent) == bytes(sent)
+        assert receive_exactly(clients[0], sent) == pattern(sent)
         assert [client.recv(1) for client in clients] == [b""] * 5
         assert process.wait() == 0
         other.stdin.close()
     assert "Connections are ended, they could not be packed: Too many references" in process.log()
-
-
-def fill(client):
-    """Sends until nothing more goes, reading nothing; returns how much went."""
-    sent = 0
-    client.settimeout(0.3)
-    with contextlib.suppress(TimeoutError):
-        while True:
-            sent += client.send(bytes(4096))
-    client.settimeout(PATIENCE)
-    return sent
-
-
-class Reloading:
-    """A daemon whose program can be replaced, and clients of it."""
-
-    def __init__(self, daemon, directory, monkeypatch):
-        self.program = directory / "uds-echod"
-        shutil.copy(uds.ECHOD, self.program)
-        monkeypatch.setattr(uds, "ECHOD", str(self.program))
-        self.manager = open_socket(DGRAM)
-        self.listeners = [listening(kind) for kind in (*CONNECTED, DGRAM)]
-        self.process = daemon(self.listeners, names=["echo"] * 3,
-                              environment={"NOTIFY_SOCKET": "@" + self.manager.getsockname()[1:].decode()})
-        self.clients = [connect(kind, listener.getsockname()) for kind, listener in
-                        zip((*CONNECTED, DGRAM, STREAM), self.listeners + self.listeners[:1])]
-        assert self.serves()
-        self.owed = fill(self.clients[-1])
-
-    def serves(self):
-        return all(echoes(client) for client in self.clients[:3]) and \
-            all(echoes(connect(kind, listener.getsockname())) for kind, listener in zip(CONNECTED, self.listeners))
-
-    def replace(self, contents, mode=0o755):
-        new = self.program.with_suffix(".new")
-        new.write_bytes(contents)
-        new.chmod(mode)
-        new.rename(self.program)
-
-    def hears(self, words):
-        while words not in self.manager.recv(4096):
-            pass
-
-    def reload(self):
-        self.hears(b"READY=1")
-        self.process.process.send_signal(signal.SIGHUP)
-        self.hears(b"RELOADING=1")
-        self.hears(b"READY=1")
-
-    def has_lost_nothing(self):
-        return self.serves() and receive_exactly(self.clients[-1], self.owed) == bytes(self.owed)
-
-
-@pytest.fixture
-def reloading(daemon, tmp_path, monkeypatch):
-    return Reloading(daemon, tmp_path, monkeypatch)
-
-
-NO_PROGRAM = {
-    "no program": (b"this is no program", "could not be executed (Exec format error)."),
-    "a damaged one": (b"\x7fELF" + bytes(60), "could not be executed ("),
-    "one that fails": (b"#!/bin/sh\nexit 1\n", "does not start (--version exits with status 1)."),
-    "one that crashes": (b"#!/bin/sh\nkill -SEGV $$\n", "is ended by signal 11 as soon as it starts (--version)."),
-    "one that hangs": (b"#!/bin/sh\nexec sleep 1000\n", "does not say its version (--version) within 5 seconds."),
-    # It goes well once, and is not there any more when it is to be executed.
-    "one that is gone": (b'#!/bin/sh\nrm -- "$0"\n', "could not be executed (No such file or directory)."),
-}
-
-
-@pytest.mark.parametrize("what", NO_PROGRAM)
-def test_a_reload_with_a_program_that_does_not_start_changes_nothing_and_says_why(reloading, what):
-    contents, words = NO_PROGRAM[what]
-    before = descriptors(reloading.process.pid)
-    reloading.replace(contents)
-    reloading.reload()
-    assert eventually(lambda: descriptors(reloading.process.pid) == before)
-    assert reloading.has_lost_nothing()
-    assert reloading.process.terminate() == 0
-    log = reloading.process.log()
-    assert f"Reload failed, and the program goes on that was running: {reloading.program} {words}" in log
-
-
-def test_a_program_that_may_not_be_executed_is_none(reloading):
-    reloading.replace(reloading.program.read_bytes(), mode=0o644)
-    reloading.reload()
-    assert reloading.has_lost_nothing()
-    assert reloading.process.terminate() == 0
-    assert "could not be executed (Permission denied)." in reloading.process.log()
-
-
-def test_after_a_reload_that_has_failed_another_one_goes_well(reloading):
-    good = reloading.program.read_bytes()
-    reloading.replace(NO_PROGRAM["one that is gone"][0])
-    reloading.reload()
-    reloading.replace(good)
-    reloading.process.process.send_signal(signal.SIGHUP)
-    reloading.hears(b"RELOADING=1")
-    reloading.hears(b"READY=1")
-    assert os.stat(f"/proc/{reloading.process.pid}/exe").st_ino == reloading.program.stat().st_ino
-    assert reloading.has_lost_nothing()
-    assert reloading.process.terminate() == 0
-    assert "Took over 3 connections." in reloading.process.log()
-
-
-def test_a_program_that_hangs_does_not_delay_the_end(reloading):
-    reloading.replace(NO_PROGRAM["one that hangs"][0])
-    reloading.hears(b"READY=1")
-    reloading.process.process.send_signal(signal.SIGHUP)
-    reloading.hears(b"RELOADING=1")
-    reloading.process.process.terminate()
-    assert receive_exactly(reloading.clients[-1], reloading.owed) == bytes(reloading.owed)
-    assert reloading.process.wait(PATIENCE / 2) == 0
-
-
-def test_a_reload_during_a_reload_is_done_after_it(reloading):
-    reloading.replace(b"#!/bin/sh\nsleep 1\nexit 1\n")
-    reloading.hears(b"READY=1")
-    for _ in range(2):
-        reloading.process.process.send_signal(signal.SIGHUP)
-        reloading.hears(b"RELOADING=1")
-    reloading.hears(b"READY=1")
-    assert reloading.has_lost_nothing()
-    assert reloading.process.terminate() == 0
-    assert reloading.process.log().count("Reload failed") == 2
