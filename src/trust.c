@@ -142,6 +142,15 @@ static struct trusted *find(struct trust *trust, uid_t uid)
     return vacant;
 }
 
+/* However little his credit has become, one reply is what a trial takes, or nothing would ever come
+ * of it. */
+static bool has_credit(const struct trusted *user, size_t bytes, size_t capacity)
+{
+    return user->charged + bytes <= credit_of(user, capacity) ||
+           (user->state == TRUST_TRIED && user->charged == 0 &&
+            user->charged_once + bytes <= capacity / TRUST_SHARE * TRUST_CREDITS);
+}
+
 bool trust_take(struct trust *trust, uid_t uid, size_t bytes, size_t capacity)
 {
     struct trusted *user = find(trust, uid);
@@ -150,7 +159,7 @@ bool trust_take(struct trust *trust, uid_t uid, size_t bytes, size_t capacity)
         trust->charged + bytes > capacity / TRUST_SHARE_OF_ALL) {
         return false;
     }
-    if (user->charged + bytes > credit_of(user, capacity)) {
+    if (!has_credit(user, bytes, capacity)) {
         user->exhausted = user->charged > 0;
         return false;
     }

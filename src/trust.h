@@ -12,9 +12,10 @@
  * answered by way of the debts, which look at each address by itself and send little that may stay
  * unread. Then he is tried: he gets credit again, while no other whose credit is spent does, so
  * that what grows is his doing. If that shows that he reads he is trusted as before; if not, he
- * gets half as much after twice as long. So a user who reads nothing takes a bounded part of the
- * buffer, and one who reads is not slowed down for long. (Who reads the half of what he is sent
- * passes for one who reads: with what he leaves he can fill the buffer in the end.)
+ * gets half as much after twice as long, but one reply at least. So a user who reads nothing takes
+ * a bounded part of the buffer, and one who reads is not slowed down for long. (Who reads the half
+ * of what he is sent passes for one who reads: with what he leaves he can fill the buffer in the
+ * end.)
  *
  * Users whom the kernel does not name are one. Where there are more users than there is room for,
  * the others are answered by way of the debts.
@@ -28,7 +29,8 @@
 enum {
     TRUST_USERS = 64,
     TRUST_SHARE = 64,              /* a user's credit is so much of the send buffer, */
-    TRUST_SHARE_OF_ALL = 4,        /* and that of all is so much; */
+    TRUST_CREDITS = 3,             /* and so many of these are all that he is given, */
+    TRUST_SHARE_OF_ALL = 4,        /* as all users are so much; */
     TRUST_SURE_SHARE = 256,        /* less than this shows nothing */
     TRUST_TRIAL_USEC = 20 * 1000,  /* who has sent too little by then is tried again later, */
     TRUST_AGAIN_USEC = 50 * 1000,  /* as who does not read is after this, */

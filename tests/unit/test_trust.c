@@ -79,7 +79,7 @@ static void who_does_not_read_takes_a_bounded_part(void **state)
         (void)visit(scene, HOSTILE, 16, false);
     }
     assert_true(scene->unread >= HALF + CREDIT / 2);
-    assert_true(scene->unread <= HALF + 2 * CREDIT);
+    assert_true(scene->unread <= HALF + TRUST_CREDITS * CREDIT);
 }
 
 static void beside_who_reads_that_is_no_more(void **state)
@@ -91,7 +91,7 @@ static void beside_who_reads_that_is_no_more(void **state)
         assert_int_equal(visit(scene, HONEST, 1 + (unsigned)turn % 64, true),
                          1 + (unsigned)turn % 64);
     }
-    assert_true(scene->unread <= HALF + 2 * CREDIT);
+    assert_true(scene->unread <= HALF + TRUST_CREDITS * CREDIT);
 }
 
 static void beside_who_has_much_on_its_way_that_is_no_more(void **state)
@@ -106,7 +106,7 @@ static void beside_who_has_much_on_its_way_that_is_no_more(void **state)
         scene->unread -= on_its_way;
         look(scene);
     }
-    assert_true(scene->unread <= HALF + 2 * CREDIT);
+    assert_true(scene->unread <= HALF + TRUST_CREDITS * CREDIT);
 }
 
 static void who_was_taken_for_one_that_does_not_read_is_answered_again(void **state)
@@ -140,7 +140,28 @@ static void who_reads_is_trusted_soon_although_another_begins_not_to(void **stat
     }
     /* He went by way of the debts for less than a hundredth of the time. */
     assert_true(answered >= 16 * 99000);
-    assert_true(scene->unread <= HALF + 2 * CREDIT);
+    assert_true(scene->unread <= HALF + TRUST_CREDITS * CREDIT);
+}
+
+static void who_reads_what_is_more_than_his_credit_has_become_is_trusted_again(void **state)
+{
+    struct scene *scene = *state;
+    const size_t large = 200 * 1024;
+    unsigned answered = 0;
+
+    for (int turn = 0; turn < 10000; turn++) {
+        (void)visit(scene, HONEST, 16, false);
+    }
+    for (int turn = 0; turn < 100000; turn++) {
+        look(scene);
+        if (trust_take(&scene->trust, HONEST, large, CAPACITY)) {
+            scene->unread += large;
+            look(scene);
+            scene->unread -= large;
+            answered++;
+        }
+    }
+    assert_true(answered > 50000);
 }
 
 static void who_sends_nothing_when_he_is_tried_keeps_nobody_waiting(void **state)
@@ -190,6 +211,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_sends_nothing_when_he_is_tried_keeps_nobody_waiting,
                                         begin, end),
         cmocka_unit_test_setup_teardown(who_reads_is_answered_without_an_end, begin, end),
+        cmocka_unit_test_setup_teardown(
+            who_reads_what_is_more_than_his_credit_has_become_is_trusted_again, begin, end),
         cmocka_unit_test_setup_teardown(who_does_not_read_takes_a_bounded_part, begin, end),
         cmocka_unit_test_setup_teardown(beside_who_reads_that_is_no_more, begin, end),
         cmocka_unit_test_setup_teardown(who_was_taken_for_one_that_does_not_read_is_answered_again,
