@@ -249,6 +249,9 @@ static int greet_seqpacket(struct loop *loop, struct connection *connection, con
 
 int echo_greet(struct loop *loop, struct connection *connection, const char *greeting)
 {
+    if (account_is_short(connection->account)) {
+        return answer(loop, connection, greeting, strlen(greeting)); /* what it has sent waits */
+    }
     return connection->is_stream ? greet_stream(loop, connection, greeting)
                                  : greet_seqpacket(loop, connection, greeting);
 }

@@ -2,16 +2,15 @@
 """What each user may hold: one at a limit, however it got there, is in nobody's way but its own."""
 
 import contextlib
-import fcntl
 import os
+import signal
 import socket
-import struct
-import termios
 import time
 from pathlib import Path
 
 import pytest
-from uds import CONNECTED, DGRAM, PATIENCE, SEQPACKET, STREAM, connect, descriptors, echoes, eventually, fill, \
+from messages import OVERSIZE, bytes_unread, receive_messages, send_oversize
+from uds import CONNECTED, DGRAM, SEQPACKET, STREAM, connect, descriptors, echoes, eventually, fill, \
     listening, more_than_unread, open_socket, pattern, receive_exactly, status_kib
 
 ALICE, BOB = 61001, 61002
@@ -106,13 +105,6 @@ def test_what_many_of_one_user_have_unread_takes_no_more_memory_than_is_its_user
     assert status_kib(process.pid, "VmRSS") - before < 2048
 
 
-def receive_messages(client, length):
-    pieces = []
-    while sum(map(len, pieces)) < length:
-        pieces.append(client.recv(1 << 20))
-    return b"".join(pieces)
-
-
 @pytest.mark.parametrize("kind", CONNECTED)
 def test_who_has_much_unread_and_shuts_down_gets_it_all_and_the_end(daemon, kind):
     server = listening(kind)
@@ -126,19 +118,6 @@ def test_who_has_much_unread_and_shuts_down_gets_it_all_and_the_end(daemon, kind
         assert hog.recv(1) == b""
 
 
-OVERSIZE = 300_000  # more than SO_SNDBUF of a connection that was accepted, and as much as a client may always have
-
-
-def unread(client):
-    return struct.unpack("i", fcntl.ioctl(client, termios.FIONREAD, b"\0" * 4))[0]
-
-
-def send_oversize(client, fill):
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, OVERSIZE)
-    client.settimeout(PATIENCE)
-    client.send(bytes([fill]) * OVERSIZE)
-
-
 # With one worker: each may send one more, and knows only who waits with it.
 def test_messages_beyond_the_send_buffer_are_bounded_for_a_user_and_all_come_back(daemon):
     server = listening(SEQPACKET)
@@ -147,8 +126,8 @@ def test_messages_beyond_the_send_buffer_are_bounded_for_a_user_and_all_come_bac
     for number, hog in enumerate(hogs):
         send_oversize(hog, number)
     # At half of what the user may have no more are sent: two of these are more than that.
-    assert eventually(lambda: sum(unread(hog) > 0 for hog in hogs) >= 2)
-    assert sum(unread(hog) > 0 for hog in hogs) == 2
+    assert eventually(lambda: sum(bytes_unread(hog) > 0 for hog in hogs) >= 2)
+    assert sum(bytes_unread(hog) > 0 for hog in hogs) == 2
     other = connect_as(BOB, SEQPACKET, server)
     send_oversize(other, 99)
     assert other.recv(1 << 20) == bytes([99]) * OVERSIZE
@@ -162,6 +141,26 @@ def test_messages_beyond_the_send_buffer_are_bounded_for_a_user_and_all_come_bac
     assert "Connections" not in process.log()
 
 
+def test_messages_beyond_the_send_buffer_are_bounded_before_the_greeting_too(daemon, tmp_path):
+    policy = tmp_path / "policy"
+    policy.write_text(f"allow user {ALICE}\n")
+    server = listening(SEQPACKET)
+    process = daemon([server], f"--policy={policy}", "--bytes-max-per-user=1M", "--workers=1", names=["auth"])
+    assert connect_as(BOB, SEQPACKET, server).recv(99) == b"Access denied\n"
+    os.kill(process.pid, signal.SIGSTOP)
+    hogs = [connect_as(ALICE, SEQPACKET, server) for _ in range(10)]
+    for number, hog in enumerate(hogs):
+        send_oversize(hog, number)
+    os.kill(process.pid, signal.SIGCONT)
+    assert all(eventually(lambda hog=hog: bytes_unread(hog) > 0) for hog in hogs)
+    assert [hog.recv(99) for hog in hogs] == [b"Welcome\n"] * 10
+    assert sum(bytes_unread(hog) > 0 for hog in hogs) == 2
+    for number, hog in enumerate(hogs):
+        assert hog.recv(1 << 20) == bytes([number]) * OVERSIZE
+    assert process.terminate() == 0
+    assert "Connections" not in process.log()
+
+
 def test_who_hangs_up_while_its_user_has_too_much_unread_is_let_go(daemon):
     server = listening(SEQPACKET)
     process = daemon([server], "--bytes-max-per-user=1M", "--workers=1")
@@ -171,8 +170,8 @@ def test_who_hangs_up_while_its_user_has_too_much_unread_is_let_go(daemon):
     hogs = [connect_as(ALICE, SEQPACKET, server) for _ in range(10)]
     for hog in hogs:
         send_oversize(hog, 1)
-    assert eventually(lambda: sum(unread(hog) > 0 for hog in hogs) == 2)
-    waiting = [hog for hog in hogs if not unread(hog)]
+    assert eventually(lambda: sum(bytes_unread(hog) > 0 for hog in hogs) == 2)
+    waiting = [hog for hog in hogs if not bytes_unread(hog)]
     for hog in waiting[:4]:
         hog.close()
     for hog in waiting[4:]:
