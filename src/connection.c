@@ -280,19 +280,6 @@ int connection_new(struct loop *loop, const struct visitor *visitor, const char 
     return 0;
 }
 
-/* What the kernel keeps for the client of another process's doing. Returns 0 or a negative errno.
- */
-static int adopt_oversize(struct loop *loop, struct connection *connection)
-{
-    int unread = 0;
-
-    if (connection->is_stream || ioctl(connection->watch.fd, SIOCOUTQ, &unread) < 0 || unread < 0 ||
-        (size_t)unread <= loop->send_buffer) {
-        return 0;
-    }
-    return hold_oversize(loop, connection, (size_t)unread);
-}
-
 int connection_adopt(struct loop *loop, const struct visitor *visitor, const char *owed,
                      size_t length)
 {
@@ -303,7 +290,23 @@ int connection_adopt(struct loop *loop, const struct visitor *visitor, const cha
         visitor_dismiss(loop, visitor);
         return -ENOMEM;
     }
-    r = owed ? connection_owe(loop, connection, owed, length) : adopt_oversize(loop, connection);
+    r = owed ? connection_owe(loop, connection, owed, length) : 0;
+    if (r < 0) {
+        connection_free(loop, connection);
+    }
+    return r;
+}
+
+int connection_adopt_oversize(struct loop *loop, const struct visitor *visitor)
+{
+    int r = connection_adopt(loop, visitor, NULL, 0);
+    struct connection *connection = loop->connections;
+    int unread = 0;
+
+    if (r < 0 || ioctl(visitor->fd, SIOCOUTQ, &unread) < 0 || unread <= 0) {
+        return r; /* it may have been read by now */
+    }
+    r = hold_oversize(loop, connection, (size_t)unread);
     if (r < 0) {
         connection_free(loop, connection);
     }

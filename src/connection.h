@@ -56,6 +56,10 @@ int connection_adopt(struct loop *loop, const struct visitor *visitor, const cha
                      size_t length);
 bool connection_owed(const struct connection *connection, const char **data, size_t *length);
 
+/* The same of one for whom the kernel keeps a message beyond SO_SNDBUF of the other one's sending.
+ */
+int connection_adopt_oversize(struct loop *loop, const struct visitor *visitor);
+
 /* Ends the connection and closes its descriptor; nothing that is owed is sent. */
 void connection_free(struct loop *loop, struct connection *connection);
 

@@ -242,11 +242,11 @@ socklen_t datagram_address(const struct datagram *datagram, struct sockaddr_stor
     return getsockname(datagram->watch.fd, (struct sockaddr *)address, &size) < 0 ? 0 : size;
 }
 
-int datagram_owe(struct datagram *datagram, struct loop *loop, const struct sender *sender,
-                 const void *data, size_t length)
+int datagram_adopt(struct datagram *datagram, struct loop *loop, const struct sender *sender,
+                   const void *data, size_t length)
 {
     size_t before = datagram->debts.datagrams;
-    int r = debts_add(&datagram->debts, sender, data, length, loop_now());
+    int r = debts_adopt(&datagram->debts, sender, data, length, loop_now());
 
     reply_show_owed(datagram, loop, before);
     return r;

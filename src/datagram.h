@@ -48,9 +48,9 @@ void datagram_pause(struct datagram *datagram, struct loop *loop);
 /* Its own address, to which datagrams are sent; returns the size. */
 socklen_t datagram_address(const struct datagram *datagram, struct sockaddr_storage *address);
 
-/* Owes LENGTH bytes at DATA to SENDER, as another process has before. Returns as debts_add(). */
-int datagram_owe(struct datagram *datagram, struct loop *loop, const struct sender *sender,
-                 const void *data, size_t length);
+/* Owes LENGTH bytes at DATA to SENDER, as another process has before. Returns as debts_adopt(). */
+int datagram_adopt(struct datagram *datagram, struct loop *loop, const struct sender *sender,
+                   const void *data, size_t length);
 
 /* Forgets what is owed; and drops and counts it. */
 void datagram_forget(struct datagram *datagram, struct loop *loop);

@@ -164,8 +164,8 @@ static int obtain(struct debts *debts, const struct sender *sender, uint64_t now
     return 0;
 }
 
-int debts_add(struct debts *debts, const struct sender *sender, const void *data, size_t length,
-              uint64_t now)
+static int add(struct debts *debts, const struct sender *sender, const void *data, size_t length,
+               uint64_t now, bool adopted)
 {
     CLEANUP(free_pointer) struct debt *debt = NULL;
     size_t bytes = length + DEBT_OVERHEAD;
@@ -187,7 +187,9 @@ int debts_add(struct debts *debts, const struct sender *sender, const void *data
         (debtor->first && debtor->bytes + bytes > DEBT_BYTES_PER_SENDER)) {
         return -ENOBUFS;
     }
-    if (!account_owe_datagram(debtor->account, bytes)) {
+    if (adopted) {
+        account_adopt_datagram(debtor->account, bytes);
+    } else if (!account_owe_datagram(debtor->account, bytes)) {
         return -EDQUOT; /* a debtor who is owed nothing is forgotten at the next payment */
     }
     debt->next = NULL;
@@ -201,6 +203,18 @@ int debts_add(struct debts *debts, const struct sender *sender, const void *data
     debts->bytes += bytes;
     debt = NULL;
     return 0;
+}
+
+int debts_add(struct debts *debts, const struct sender *sender, const void *data, size_t length,
+              uint64_t now)
+{
+    return add(debts, sender, data, length, now, false);
+}
+
+int debts_adopt(struct debts *debts, const struct sender *sender, const void *data, size_t length,
+                uint64_t now)
+{
+    return add(debts, sender, data, length, now, true);
 }
 
 void debts_each(const struct debts *debts,
@@ -267,7 +281,8 @@ static unsigned pay_burst(struct debts *debts, struct debtor *debtor, unsigned b
     debtor->queued = channel->queued(channel->context);
     debtor->paid = debtor->queued > before ? debtor->queued - before : 0;
     if (debtor->queued >= channel->capacity / 2 && taken > 0) {
-        debtor->base = channel->floor(channel->context);
+        /* Below the half nobody looks how many there were at least. */
+        debtor->base = before < channel->capacity / 2 ? before : channel->floor(channel->context);
         debtor->low = debtor->queued;
         debtor->paid_at = now;
         debtor->unproven += debtor->paid;

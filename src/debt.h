@@ -91,6 +91,11 @@ size_t debts_owed_to(const struct debts *debts, const struct sender *sender);
 int debts_add(struct debts *debts, const struct sender *sender, const void *data, size_t length,
               uint64_t now);
 
+/* The same of what another process has owed: its user has been found to be within his bounds, which
+ * may be others now. */
+int debts_adopt(struct debts *debts, const struct sender *sender, const void *data, size_t length,
+                uint64_t now);
+
 /* Calls TAKE for each reply that is owed, in the order of those to one sender. */
 void debts_each(const struct debts *debts,
                 void (*take)(void *context, const struct sender *sender, const void *data,

@@ -14,8 +14,8 @@ struct farewell {
     struct watch watch;
     int type;
     uint64_t until;
-    char *rest; /* what the client has not taken yet, or NULL */
-    size_t rest_length;
+    char *rest;         /* what the client has not taken yet, or NULL */
+    size_t rest_length; /* 0 then */
     struct farewell *next;
     struct farewell *previous;
 };
@@ -74,6 +74,7 @@ static int fall_silent(struct loop *loop, struct farewell *farewell)
 {
     free(farewell->rest);
     farewell->rest = NULL;
+    farewell->rest_length = 0;
     farewell->until = loop_now() + FAREWELL_USEC;
     (void)shutdown(farewell->watch.fd, SHUT_WR);
     return loop_rewatch(loop, &farewell->watch, EPOLLRDHUP);
@@ -133,7 +134,7 @@ int farewell_begin(struct loop *loop, const struct visitor *visitor, const char 
 
     /* First: who has heard it may come again at once, and is not to find the place taken. */
     visitor_leave(visitor);
-    sent = transfer_send(fd, text, length);
+    sent = length > 0 ? transfer_send(fd, text, length) : 0;
     done = sent > 0 ? (size_t)sent : 0;
     if (sent < 0 && sent != -EAGAIN) {
         loop_close(loop, fd);
@@ -194,15 +195,12 @@ void farewell_end_all(struct loop *loop)
     }
 }
 
-void farewell_each_rest(const struct farewells *farewells,
-                        void (*take)(void *context, int fd, int type, const char *rest,
-                                     size_t length),
-                        void *context)
+void farewell_each(const struct farewells *farewells,
+                   void (*take)(void *context, int fd, int type, const char *rest, size_t length),
+                   void *context)
 {
     for (const struct farewell *one = farewells->first; one; one = one->next) {
-        if (one->rest) {
-            take(context, one->watch.fd, one->type, one->rest, one->rest_length);
-        }
+        take(context, one->watch.fd, one->type, one->rest, one->rest_length);
     }
 }
 

@@ -37,7 +37,8 @@ struct farewells {
 
 /*
  * Takes the visitor over, who gives its place on its user's account to others, and sends TEXT of
- * LENGTH bytes as the last thing. Returns 0, or a negative errno if it could not be sent.
+ * LENGTH bytes as the last thing; 0 bytes: everything has been said. Returns 0, or a negative errno
+ * if it could not be sent.
  */
 int farewell_begin(struct loop *loop, const struct visitor *visitor, const char *text,
                    size_t length);
@@ -55,11 +56,10 @@ void farewell_end_due(struct loop *loop, uint64_t now);
 void farewell_end_all(struct loop *loop);
 
 /*
- * For another process, which is to go on: calls TAKE for each who has not taken the whole text,
- * with what is left of it; and forgets all, closing their descriptors and nothing else.
+ * For another process, which is to go on: calls TAKE for each, with what is left of the text; and
+ * forgets all, closing their descriptors and nothing else.
  */
-void farewell_each_rest(const struct farewells *farewells,
-                        void (*take)(void *context, int fd, int type, const char *rest,
-                                     size_t length),
-                        void *context);
+void farewell_each(const struct farewells *farewells,
+                   void (*take)(void *context, int fd, int type, const char *rest, size_t length),
+                   void *context);
 void farewell_forget_all(struct loop *loop);

@@ -136,6 +136,7 @@ static void pack_connection(struct packing *packing, const struct connection *co
         .role = connection->role,
         .type = connection->is_stream ? SOCK_STREAM : SOCK_SEQPACKET,
         .idle_usec = idle_usec,
+        .oversize = connection->oversize > 0,
     };
     const char *data = NULL;
 
@@ -192,7 +193,7 @@ static void pack_worker(struct packing *packing, struct worker *worker)
          connection = connection->next) {
         pack_connection(packing, connection, idle_get(worker_idle(worker), loop, connection));
     }
-    farewell_each_rest(&loop->farewells, pack_farewell, packing);
+    farewell_each(&loop->farewells, pack_farewell, packing);
     for (const struct datagram *datagram = worker_datagrams(worker)->first; datagram;
          datagram = datagram->next) {
         packing->datagram = datagram;

@@ -16,7 +16,7 @@ struct header {
     uint64_t size; /* of all, with this header */
 };
 
-enum { FLAG_OWES = 1, FLAG_BRIEF = 2, ALIGNMENT = 8 };
+enum { FLAG_OWES = 1, FLAG_BRIEF = 2, FLAG_OVERSIZE = 4, ALIGNMENT = 8 };
 
 /* Then come the two addresses and the data, and null bytes up to a multiple of ALIGNMENT. */
 struct entry {
@@ -57,7 +57,8 @@ void handover_write(FILE *file, const struct handover_record *record)
     static const char nothing[ALIGNMENT];
     const struct entry entry = {
         .kind = record->kind,
-        .flags = (record->owes ? FLAG_OWES : 0U) | (record->brief ? FLAG_BRIEF : 0U),
+        .flags = (record->owes ? FLAG_OWES : 0U) | (record->brief ? FLAG_BRIEF : 0U) |
+                 (record->oversize ? FLAG_OVERSIZE : 0U),
         .uid = record->uid,
         .role = record->role,
         .type = (uint32_t)record->type,
@@ -93,10 +94,13 @@ int handover_complete(FILE *file, uint64_t records)
 
 static bool is_connection_sound(const struct entry *entry)
 {
+    bool may_be_oversize = entry->kind == HANDOVER_CONNECTION && entry->type == SOCK_SEQPACKET;
+
     return (entry->type == SOCK_STREAM || entry->type == SOCK_SEQPACKET) &&
-           entry->role <= ROLE_WHOAMI && (entry->flags & ~(uint32_t)FLAG_OWES) == 0 &&
-           entry->own_size == 0 && entry->sender_size == 0 &&
-           (entry->length == 0 || entry->flags == FLAG_OWES);
+           entry->role <= ROLE_WHOAMI && entry->own_size == 0 && entry->sender_size == 0 &&
+           (entry->flags == FLAG_OWES ||
+            (entry->length == 0 &&
+             (entry->flags == 0 || (entry->flags == FLAG_OVERSIZE && may_be_oversize))));
 }
 
 static bool is_datagram_sound(const struct entry *entry)
@@ -195,6 +199,7 @@ bool handover_next(struct handover_reader *reader, struct handover_record *recor
         .own_size = entry.own_size,
         .sender = data + entry.own_size,
         .sender_size = entry.sender_size,
+        .oversize = entry.flags & FLAG_OVERSIZE,
         .brief = entry.flags & FLAG_BRIEF,
         .data = data + entry.own_size + entry.sender_size,
         .length = entry.length,

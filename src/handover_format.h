@@ -37,7 +37,8 @@ struct handover_record {
     enum role role;
     int type; /* SOCK_STREAM or SOCK_SEQPACKET */
     uint64_t idle_usec;
-    bool owes; /* the data below, which may be an empty message */
+    bool owes;     /* the data below, which may be an empty message */
+    bool oversize; /* nothing, but the kernel holds a message beyond SO_SNDBUF */
 
     /* Of datagrams: the address that it was sent to, and its sender's. */
     const void *own;

@@ -165,7 +165,9 @@ static int settle_in(struct worker *worker, const struct visitor *visitor,
     if (record->kind == HANDOVER_FAREWELL) {
         return farewell_begin(loop, visitor, record->data, record->length);
     }
-    r = connection_adopt(loop, visitor, record->owes ? record->data : NULL, record->length);
+    r = record->oversize
+            ? connection_adopt_oversize(loop, visitor)
+            : connection_adopt(loop, visitor, record->owes ? record->data : NULL, record->length);
     if (r == 0) {
         idle_set(worker_idle(worker), loop, loop->connections, record->idle_usec);
     }
@@ -180,7 +182,10 @@ static void take_connection(struct unpacking *unpacking, const struct handover_r
     int r = -EBADF;
 
     if (visitor.fd >= 0 && is_sound(visitor.fd, record)) {
-        r = quota_enter(loop->common->quota, record->uid, &visitor.account);
+        /* Who is only to hear a last word takes no place. */
+        r = record->kind == HANDOVER_FAREWELL
+                ? 0
+                : quota_enter(loop->common->quota, record->uid, &visitor.account);
     }
     if (r == 0) {
         r = settle_in(worker, &visitor, record);
@@ -233,7 +238,7 @@ static void take_datagram(const struct unpacking *unpacking, const struct handov
 
     memcpy(&sender.address, record->sender, record->sender_size);
     if (!datagram ||
-        datagram_owe(datagram, worker_loop(worker), &sender, record->data, record->length) < 0) {
+        datagram_adopt(datagram, worker_loop(worker), &sender, record->data, record->length) < 0) {
         lose(unpacking, COUNTER_LOST_DATAGRAMS);
     }
 }

@@ -271,6 +271,13 @@ bool account_owe_datagram(struct account *account, size_t bytes)
     return false;
 }
 
+void account_adopt_datagram(struct account *account, size_t bytes)
+{
+    add(&account->datagrams, 1);
+    add(&account->datagram_bytes, bytes);
+    add(&account->bytes, bytes);
+}
+
 void account_settle_datagram(struct account *account, size_t bytes)
 {
     subtract(&account->datagrams, 1);

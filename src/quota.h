@@ -106,8 +106,10 @@ static inline bool account_has_to_wait(const struct account *account)
            atomic_load_explicit(&account->bytes, memory_order_relaxed) > 0;
 }
 
-/* Of datagrams: returns whether the account takes one of BYTES, or one more address. */
+/* Of datagrams: returns whether the account takes one of BYTES, or one more address. One that was
+ * taken before, by another process, is always taken. */
 bool account_owe_datagram(struct account *account, size_t bytes);
+void account_adopt_datagram(struct account *account, size_t bytes);
 void account_settle_datagram(struct account *account, size_t bytes);
 bool account_add_address(struct account *account);
 void account_drop_address(struct account *account);

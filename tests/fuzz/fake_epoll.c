@@ -3,8 +3,11 @@
 /* The fake kernel's epoll set, options of its sockets, and memory. */
 
 #include <errno.h>
+#include <linux/sockios.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "fake_kernel.h"
@@ -92,6 +95,19 @@ int __wrap_setsockopt(int fd, int level, int option, const void *value, socklen_
     } else if (option == SO_SNDBUF) {
         socket->capacity = 2 * (size_t) * (const int *)value;
     }
+    return 0;
+}
+
+int __wrap_ioctl(int fd, unsigned long request, ...);
+int __wrap_ioctl(int fd, unsigned long request, ...)
+{
+    struct fake_socket *socket = fake_socket(fd);
+    va_list arguments;
+
+    fake_demand(socket && socket->open && request == SIOCOUTQ, "another ioctl than expected");
+    va_start(arguments, request);
+    *va_arg(arguments, int *) = (int)socket->unread;
+    va_end(arguments);
     return 0;
 }
 

@@ -147,7 +147,7 @@ static bool turn(struct loop *loop)
     check(loop);
     stalled = loop->stalled;
     if (stalled > 0) {
-        connections_resume(loop);
+        connection_resume_next(loop);
         check(loop);
     }
     return events > 0 || loop->stalled < stalled;
@@ -176,6 +176,7 @@ static void hand_over(struct loop *loop, struct connection *connection)
     const char *owed = NULL;
     size_t length = 0;
     bool owes = connection_owed(connection, &owed, &length);
+    bool oversize = connection->oversize > 0;
     char *copy = owes ? malloc(length + 1) : NULL;
 
     if (owes && !copy) {
@@ -189,6 +190,8 @@ static void hand_over(struct loop *loop, struct connection *connection)
     socket->travels = false;
     if (quota_enter(loop->common->quota, 1000, &visitor.account) < 0) {
         loop_close(loop, visitor.fd);
+    } else if (oversize) {
+        (void)connection_adopt_oversize(loop, &visitor);
     } else {
         (void)connection_adopt(loop, &visitor, copy, length);
     }

@@ -7,29 +7,22 @@ import signal
 
 import pytest
 import uds
-from uds import CONNECTED, DGRAM, PATIENCE, STREAM, connect, descriptors, echoes, eventually, fill, listening, \
-    open_socket, pattern, receive_exactly
+from messages import OVERSIZE, bytes_unread, receive_messages, send_oversize
+from uds import CONNECTED, DGRAM, PATIENCE, SEQPACKET, STREAM, connect, descriptors, echoes, eventually, fill, \
+    listening, more_than_unread, open_socket, pattern, receive_exactly
 
 
-class Reloading:
-    """A daemon whose program can be replaced, and clients of it."""
+class Replaceable:
+    """A daemon whose program can be replaced."""
 
-    def __init__(self, daemon, directory, monkeypatch):
+    def __init__(self, daemon, directory, monkeypatch, listeners, *options, name="echo"):
         self.program = directory / "uds-echod"
         shutil.copy(uds.ECHOD, self.program)
         monkeypatch.setattr(uds, "ECHOD", str(self.program))
         self.manager = open_socket(DGRAM)
-        self.listeners = [listening(kind) for kind in (*CONNECTED, DGRAM)]
-        self.process = daemon(self.listeners, names=["echo"] * 3,
+        self.listeners = listeners
+        self.process = daemon(self.listeners, *options, names=[name] * len(listeners),
                               environment={"NOTIFY_SOCKET": "@" + self.manager.getsockname()[1:].decode()})
-        self.clients = [connect(kind, listener.getsockname()) for kind, listener in
-                        zip((*CONNECTED, DGRAM, STREAM), self.listeners + self.listeners[:1])]
-        assert self.serves()
-        self.owed = fill(self.clients[-1])
-
-    def serves(self):
-        return all(echoes(client) for client in self.clients[:3]) and \
-            all(echoes(connect(kind, listener.getsockname())) for kind, listener in zip(CONNECTED, self.listeners))
 
     def replace(self, contents, mode=0o755):
         new = self.program.with_suffix(".new")
@@ -46,6 +39,27 @@ class Reloading:
         self.process.process.send_signal(signal.SIGHUP)
         self.hears(b"RELOADING=1")
         self.hears(b"READY=1")
+
+    def reload_another(self):
+        """Has it replaced by one that is the same."""
+        self.replace(self.program.read_bytes())
+        self.reload()
+        assert os.stat(f"/proc/{self.process.pid}/exe").st_ino == self.program.stat().st_ino
+
+
+class Reloading(Replaceable):
+    """The same with clients."""
+
+    def __init__(self, daemon, directory, monkeypatch):
+        super().__init__(daemon, directory, monkeypatch, [listening(kind) for kind in (*CONNECTED, DGRAM)])
+        self.clients = [connect(kind, listener.getsockname()) for kind, listener in
+                        zip((*CONNECTED, DGRAM, STREAM), self.listeners + self.listeners[:1])]
+        assert self.serves()
+        self.owed = fill(self.clients[-1])
+
+    def serves(self):
+        return all(echoes(client) for client in self.clients[:3]) and \
+            all(echoes(connect(kind, listener.getsockname())) for kind, listener in zip(CONNECTED, self.listeners))
 
     def has_lost_nothing(self):
         return self.serves() and receive_exactly(self.clients[-1], self.owed) == pattern(self.owed)
@@ -122,3 +136,57 @@ def test_a_reload_during_a_reload_is_done_after_it(reloading):
     assert reloading.has_lost_nothing()
     assert reloading.process.terminate() == 0
     assert reloading.process.log().count("Reload failed") == 2
+
+
+def test_datagrams_that_are_owed_come_however_much_connections_of_that_user_have_unread(daemon, tmp_path, monkeypatch):
+    service = Replaceable(daemon, tmp_path, monkeypatch, [listening(SEQPACKET), listening(DGRAM)],
+                          "--bytes-max-per-user=1M")
+    packets, datagrams = (listener.getsockname() for listener in service.listeners)
+    late = open_socket(DGRAM)
+    unread = more_than_unread(60)
+    for number in range(unread):
+        late.sendto(bytes([number % 256]) * 9000, datagrams)
+    # They are more than half of the bound: nothing else is kept, and messages stay where they are.
+    assert eventually(lambda: echoes(connect(DGRAM, datagrams)))
+    connections = [connect(SEQPACKET, packets) for _ in range(8)]
+    sent = [fill(one, piece=1000) for one in connections]
+    service.reload_another()
+    assert [late.recv(1 << 16) for _ in range(unread)] == [bytes([number % 256]) * 9000 for number in range(unread)]
+    for one, count in zip(connections, sent):
+        assert receive_messages(one, count) == pattern(count)
+    assert service.process.terminate() == 0
+    assert "Datagrams" not in service.process.log()
+
+
+def test_a_message_beyond_the_send_buffer_is_still_counted(daemon, tmp_path, monkeypatch):
+    service = Replaceable(daemon, tmp_path, monkeypatch, [listening(SEQPACKET)], "--bytes-max-per-user=1M",
+                          "--workers=1")
+    clients = [connect(SEQPACKET, service.listeners[0].getsockname()) for _ in range(6)]
+    for number, client in enumerate(clients[:3]):
+        send_oversize(client, number)
+    assert eventually(lambda: sum(bytes_unread(client) > 0 for client in clients) == 2)
+    service.reload_another()
+    for number, client in enumerate(clients[3:], 3):
+        send_oversize(client, number)
+    assert echoes(connect(SEQPACKET, service.listeners[0].getsockname()))
+    assert sum(bytes_unread(client) > 0 for client in clients) == 2
+    for number, client in enumerate(clients):
+        assert client.recv(1 << 20) == bytes([number]) * OVERSIZE
+    assert service.process.terminate() == 0
+    assert "Connections" not in service.process.log()
+
+
+@pytest.mark.parametrize("kind", CONNECTED)
+def test_who_is_refused_hears_so_although_it_has_sent_something(daemon, tmp_path, monkeypatch, kind):
+    policy = tmp_path / "policy"
+    policy.write_text("deny user root\n")
+    service = Replaceable(daemon, tmp_path, monkeypatch, [listening(kind)], f"--policy={policy}", name="auth")
+    clients = [connect(kind, service.listeners[0].getsockname()) for _ in range(5)]
+    assert all(eventually(lambda client=client: bytes_unread(client) > 0) for client in clients)
+    for client in clients:
+        client.send(b"something")
+    service.reload_another()
+    for client in clients:
+        assert client.recv(99) == b"Access denied\n"
+        assert client.recv(99) == b""
+    assert service.process.terminate() == 0

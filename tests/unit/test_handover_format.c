@@ -27,6 +27,8 @@ static const struct handover_record records[] = {
      .owes = true,
      .data = "123456789",
      .length = 9},
+    {.kind = HANDOVER_CONNECTION, .uid = 7, .type = SOCK_SEQPACKET, .oversize = true},
+    {.kind = HANDOVER_FAREWELL, .uid = 8, .type = SOCK_SEQPACKET, .owes = true},
     {.kind = HANDOVER_FAREWELL,
      .uid = 8,
      .type = SOCK_STREAM,
@@ -48,8 +50,8 @@ static const struct handover_record records[] = {
 
 enum { N_RECORDS = sizeof(records) / sizeof(records[0]) };
 
-/* All of them, packed; the caller frees it. */
-static char *pack(size_t *size)
+/* N of them, packed; the caller frees it. */
+static char *pack(const struct handover_record *some, size_t n, size_t *size)
 {
     FILE *file = tmpfile();
     char *data;
@@ -57,10 +59,10 @@ static char *pack(size_t *size)
 
     assert_non_null(file);
     handover_begin(file);
-    for (size_t i = 0; i < N_RECORDS; i++) {
-        handover_write(file, &records[i]);
+    for (size_t i = 0; i < n; i++) {
+        handover_write(file, &some[i]);
     }
-    assert_int_equal(handover_complete(file, N_RECORDS), 0);
+    assert_int_equal(handover_complete(file, n), 0);
     fseek(file, 0, SEEK_END);
     length = ftell(file);
     rewind(file);
@@ -85,7 +87,7 @@ static void what_is_packed_is_unpacked(void **state)
     struct handover_reader reader;
     struct handover_record got;
     size_t size = 0;
-    char *data = pack(&size);
+    char *data = pack(records, N_RECORDS, &size);
 
     (void)state;
     assert_int_equal(handover_open(&reader, data, size), 0);
@@ -97,6 +99,7 @@ static void what_is_packed_is_unpacked(void **state)
         assert_int_equal(got.role, records[i].role);
         assert_int_equal(got.idle_usec, records[i].idle_usec);
         assert_int_equal(got.owes, records[i].owes);
+        assert_int_equal(got.oversize, records[i].oversize);
         assert_int_equal(got.brief, records[i].brief);
         assert_same(got.own, got.own_size, records[i].own, records[i].own_size);
         assert_same(got.sender, got.sender_size, records[i].sender, records[i].sender_size);
@@ -110,7 +113,7 @@ static void nothing_is_taken_of_what_is_cut_off_or_longer(void **state)
 {
     struct handover_reader reader;
     size_t size = 0;
-    char *data = pack(&size);
+    char *data = pack(records, N_RECORDS, &size);
     char *longer = calloc(1, size + 8);
 
     (void)state;
@@ -126,11 +129,29 @@ static void nothing_is_taken_of_what_is_cut_off_or_longer(void **state)
     free(data);
 }
 
+static void only_a_connection_that_is_owed_nothing_has_a_message_beyond_the_buffer(void **state)
+{
+    static const struct handover_record wrong[] = {
+        {.kind = HANDOVER_CONNECTION, .type = SOCK_STREAM, .oversize = true},
+        {.kind = HANDOVER_CONNECTION, .type = SOCK_SEQPACKET, .oversize = true, .owes = true},
+        {.kind = HANDOVER_FAREWELL, .type = SOCK_SEQPACKET, .oversize = true},
+    };
+    struct handover_reader reader;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        size_t size = 0;
+        char *data = pack(&wrong[i], 1, &size);
+        assert_int_equal(handover_open(&reader, data, size), -EBADMSG);
+        free(data);
+    }
+}
+
 static void another_version_is_told_from_nonsense(void **state)
 {
     struct handover_reader reader;
     size_t size = 0;
-    char *data = pack(&size);
+    char *data = pack(records, N_RECORDS, &size);
 
     (void)state;
     data[8]++;
@@ -145,6 +166,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_packed_is_unpacked),
         cmocka_unit_test(nothing_is_taken_of_what_is_cut_off_or_longer),
+        cmocka_unit_test(only_a_connection_that_is_owed_nothing_has_a_message_beyond_the_buffer),
         cmocka_unit_test(another_version_is_told_from_nonsense),
     };
 
