@@ -66,7 +66,7 @@ static int send_on(struct handover *handover, const struct handover_label *label
                : handover_channel_send(handover->ends[handover->n_kept - 1], label, descriptors, n);
 }
 
-/* Whether ERROR, with which one descriptor was not sent, would have kept back any other. */
+/* Whether ERROR, with which a batch was not sent, would have kept back any other. */
 static bool is_for_all(const struct packing *packing, int error)
 {
     switch (error) {
@@ -82,32 +82,35 @@ static bool is_for_all(const struct packing *packing, int error)
 }
 
 /*
- * Sends the batch one by one, so that one descriptor which the kernel does not let travel (a client
- * may have nested too many in each other, unix(7)) is alone in staying behind. Returns 0 or a
- * negative errno, if it is about more than that.
+ * Sends the batch, and if that fails once more: without those that the kernel does not let travel
+ * (a client may have nested too many in each other, unix(7)). In their places goes the file's
+ * descriptor, which is no connection. Returns 0 or a negative errno.
  */
-static int send_each(struct packing *packing, struct handover_label *label)
+static int send_batch(struct packing *packing, const struct handover_label *label)
 {
-    for (size_t i = 0; i < packing->n_batch; i++, label->first++) {
-        int r = send_on(packing->handover, label, &packing->batch[i], 1);
-        if (r < 0 && is_for_all(packing, r)) {
-            return r;
-        }
-        packing->handover->lost += r < 0;
+    int r = send_on(packing->handover, label, packing->batch, packing->n_batch);
+
+    if (r == 0 || is_for_all(packing, r)) {
+        return r;
     }
-    return 0;
+    for (size_t i = 0; i < packing->n_batch; i++) {
+        if (!handover_channel_carries(packing->batch[i])) {
+            packing->batch[i] = packing->fd;
+            packing->handover->lost++;
+        }
+    }
+    return send_on(packing->handover, label, packing->batch, packing->n_batch);
 }
 
 static void flush_batch(struct packing *packing)
 {
-    struct handover_label label = {
+    const struct handover_label label = {
         .version = HANDOVER_VERSION,
         .first = packing->descriptors - packing->n_batch,
     };
 
-    if (packing->failure == 0 && packing->n_batch > 0 &&
-        send_on(packing->handover, &label, packing->batch, packing->n_batch) < 0) {
-        packing->failure = send_each(packing, &label);
+    if (packing->failure == 0 && packing->n_batch > 0) {
+        packing->failure = send_batch(packing, &label);
     }
     packing->n_batch = 0;
 }
