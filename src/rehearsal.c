@@ -82,19 +82,17 @@ static int on_child(sd_event_source *source, const siginfo_t *info, void *userda
 /* Watches the program, which is gone if that fails. */
 static int watch(struct rehearsal *rehearsal, sd_event *event, pid_t pid)
 {
-    int r = sd_event_add_child(event, &rehearsal->child, pid, WEXITED, on_child, rehearsal);
+    int r;
 
-    if (r < 0) {
+    if ((r = sd_event_add_child(event, &rehearsal->child, pid, WEXITED, on_child, rehearsal)) < 0 ||
+        (r = sd_event_source_set_child_process_own(rehearsal->child, true)) < 0) {
         (void)kill(pid, SIGKILL);
         (void)waitpid(pid, NULL, 0);
         return r;
     }
-    if ((r = sd_event_source_set_child_process_own(rehearsal->child, true)) < 0 ||
-        (r = sd_event_add_time_relative(event, &rehearsal->timer, CLOCK_MONOTONIC, PATIENCE_USEC, 0,
-                                        on_late, rehearsal)) < 0) {
-        return r;
-    }
-    return 0;
+    r = sd_event_add_time_relative(event, &rehearsal->timer, CLOCK_MONOTONIC, PATIENCE_USEC, 0,
+                                   on_late, rehearsal);
+    return r < 0 ? r : 0;
 }
 
 int rehearsal_new(sd_event *event, char *program, rehearsal_ended *ended, void *context,
