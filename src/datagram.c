@@ -163,6 +163,7 @@ static bool serve_batches(struct datagram *datagram, struct loop *loop, int batc
         (void)follow_policy(datagram, needs);
     }
     datagram->received = 0;
+    walks_begin(&datagram->walks);
     for (int i = 0; i < batches && n == size && !loop->draining; i++) {
         n = receive_batch(datagram, loop, &batch, size, room);
         datagram->received += n;

@@ -12,6 +12,7 @@
 #include "debt.h"
 #include "loop.h"
 #include "trust.h"
+#include "walks.h"
 
 struct datagram {
     struct watch watch;
@@ -23,6 +24,7 @@ struct datagram {
     size_t unwatched;   /* bytes sent since the last look at how many are unread */
     bool is_crowded;    /* unread replies occupy more than half of it */
     struct trust trust; /* who is answered directly then */
+    struct walks walks; /* who has had paths followed in this turn */
     unsigned needs;     /* what the kernel says of senders: of the policy that was looked at last */
 
     /* Its worker's (datagrams.h). */

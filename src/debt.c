@@ -22,6 +22,7 @@ struct debtor {
     size_t bytes;
     uint64_t retry_at;
     uint64_t retry_after;
+    bool postponed;   /* it was not sent as much as it might have taken */
     unsigned burst;   /* how many replies it is sent at a time */
     size_t paid;      /* bytes of the send buffer that the last burst took */
     size_t queued;    /* bytes of it that were in use after that */
@@ -35,7 +36,7 @@ struct debtor {
 
 void debts_init(struct debts *debts, struct quota *quota)
 {
-    *debts = (struct debts){.quota = quota, .retry_at = UINT64_MAX};
+    *debts = (struct debts){.quota = quota, .last = &debts->debtors, .retry_at = UINT64_MAX};
 }
 
 static int compare(const void *a, const void *b)
@@ -50,10 +51,25 @@ static struct debtor *find(const struct debts *debts, const struct sender *sende
     return found ? *found : NULL;
 }
 
+/* Who is owed something at the same address from before its user was known; NULL if nobody is. */
+static const struct debtor *find_before(const struct debts *debts, const struct sender *sender)
+{
+    struct sender unknown = *sender;
+    const struct debtor *debtor;
+
+    unknown.uid = SENDER_UNKNOWN;
+    debtor = sender->uid == SENDER_UNKNOWN ? NULL : find(debts, &unknown);
+    return debtor && debtor->first ? debtor : NULL;
+}
+
 size_t debts_owed_to(const struct debts *debts, const struct sender *sender)
 {
-    const struct debtor *debtor = debts->senders > 0 ? find(debts, sender) : NULL;
+    const struct debtor *debtor = NULL;
 
+    if (debts->senders > 0) {
+        debtor = find(debts, sender);
+        debtor = debtor && debtor->first ? debtor : find_before(debts, sender);
+    }
     return debtor ? debtor->datagrams : 0;
 }
 
@@ -90,6 +106,9 @@ static void forget(struct debts *debts, struct debtor **link)
         settle_one(debts, debtor);
     }
     *link = debtor->next;
+    if (!*link) {
+        debts->last = link;
+    }
     tdelete(debtor, &debts->by_sender, compare);
     debts->senders--;
     prove(debtor);
@@ -125,8 +144,8 @@ static struct debtor *debtor_new(struct debts *debts, const struct sender *sende
         free(debtor);
         return NULL;
     }
-    debtor->next = debts->debtors;
-    debts->debtors = debtor;
+    *debts->last = debtor;
+    debts->last = &debtor->next;
     debts->senders++;
     if (debtor->retry_at < debts->retry_at) {
         debts->retry_at = debtor->retry_at;
@@ -234,13 +253,18 @@ static unsigned pay_some(struct debts *debts, struct debtor *debtor, unsigned co
                          const struct debt_channel *channel)
 {
     unsigned taken = 0;
+    int r = 0;
 
-    while (debtor->first && taken < count &&
-           channel->send(channel->context, &debtor->sender, debtor->first->data,
-                         debtor->first->length) == 0) {
+    while (debtor->first && taken < count) {
+        r = channel->send(channel->context, &debtor->sender, debtor->first->data,
+                          debtor->first->length);
+        if (r < 0) {
+            break;
+        }
         settle_one(debts, debtor);
         taken++;
     }
+    debtor->postponed = r == -EBUSY;
     return taken;
 }
 
@@ -256,7 +280,7 @@ static bool has_credit(const struct debtor *debtor, const struct debt_channel *c
 static bool is_small(const struct debtor *debtor, const struct debt_channel *channel)
 {
     return debtor->first &&
-           (debtor->first->length + DEBT_OVERHEAD) * QUOTA_USER_ADDRESSES <= channel->capacity / 4;
+           (debtor->first->length + DEBT_ROOM) * QUOTA_USER_ADDRESSES <= channel->capacity / 4;
 }
 
 /* Whether it is so little together with what nothing shows to be read that the same to each address
@@ -340,13 +364,25 @@ static unsigned find_burst_when_crowded(struct debtor *debtor, uint64_t now, boo
 static void pay_one(struct debts *debts, struct debtor *debtor, uint64_t now,
                     const struct debt_channel *channel)
 {
+    const struct debtor *first = find_before(debts, &debtor->sender);
     size_t before = channel->queued(channel->context);
     bool is_crowded = before >= channel->capacity / 2;
     bool reads;
-    unsigned burst = is_crowded ? find_burst_when_crowded(debtor, now, &reads, channel)
-                                : find_burst(debtor, before, &reads);
-    unsigned taken = burst > 0 ? pay_burst(debts, debtor, burst, before, now, channel) : 0;
+    unsigned burst;
+    unsigned taken;
 
+    if (first) {
+        debtor->retry_at = first->retry_at;
+        return;
+    }
+    burst = is_crowded ? find_burst_when_crowded(debtor, now, &reads, channel)
+                       : find_burst(debtor, before, &reads);
+    debtor->postponed = false;
+    taken = burst > 0 ? pay_burst(debts, debtor, burst, before, now, channel) : 0;
+    if (debtor->postponed) {
+        debtor->retry_at = now + DEBT_RETRY_USEC_MIN; /* that tells nothing of it */
+        return;
+    }
     if (reads && taken > 0) {
         debtor->retry_after = DEBT_RETRY_USEC_MIN;
         debtor->burst = debtor->burst * 2 < DEBT_BURST_MAX ? debtor->burst * 2 : DEBT_BURST_MAX;

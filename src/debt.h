@@ -54,8 +54,9 @@ struct debtor;
 
 struct debts {
     struct quota *quota;
-    void *by_sender; /* tsearch(3) */
-    struct debtor *debtors;
+    void *by_sender;        /* tsearch(3) */
+    struct debtor *debtors; /* in the order in which they have become debtors */
+    struct debtor **last;   /* the pointer that the next one goes to */
     size_t senders;
     size_t datagrams;
     size_t bytes;
@@ -66,7 +67,7 @@ struct debts {
 struct debt_channel {
     /*
      * Sends one reply. Returns 0 if it is settled, whether it was sent or can never be; -EAGAIN if
-     * it must wait on.
+     * it must wait on; -EBUSY if that is not the sender's doing, but too much for one turn.
      */
     int (*send)(void *context, const struct sender *sender, const void *data, size_t length);
     /* Bytes that unread replies of all peers occupy in the send buffer. */
@@ -81,7 +82,8 @@ struct debt_channel {
 void debts_init(struct debts *debts, struct quota *quota);
 void debts_deinit(struct debts *debts);
 
-/* How many replies are owed to this sender: another one has to wait behind them. */
+/* How many replies are owed to this sender: another one has to wait behind them. To an address from
+ * before its user was known they come first, too. */
 size_t debts_owed_to(const struct debts *debts, const struct sender *sender);
 
 /*

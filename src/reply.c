@@ -98,6 +98,14 @@ static size_t find_unread(const struct datagram *datagram)
     return ioctl(datagram->watch.fd, SIOCOUTQ, &unread) == 0 && unread > 0 ? (size_t)unread : 0;
 }
 
+/* Whether SENDER's path, if there is one, may be followed in this turn. */
+static bool may_walk(struct datagram *datagram, const struct sender *sender)
+{
+    unsigned steps = sender_steps(sender);
+
+    return steps == 0 || walks_take(&datagram->walks, sender->uid, steps);
+}
+
 struct way {
     struct loop *loop;
     struct datagram *datagram;
@@ -106,8 +114,12 @@ struct way {
 static int way_send(void *context, const struct sender *sender, const void *data, size_t length)
 {
     const struct way *way = context;
-    int r =
-        sender_reply(sender, way->datagram->watch.fd, &way->loop->common->off_limits, data, length);
+    int r = may_walk(way->datagram, sender) ? 0 : -EBUSY;
+
+    if (r < 0) {
+        return r;
+    }
+    r = sender_reply(sender, way->datagram->watch.fd, &way->loop->common->off_limits, data, length);
 
     if (r < 0 && is_temporary(-r)) {
         return -EAGAIN;
@@ -165,6 +177,7 @@ void reply_pay(struct datagram *datagram, struct loop *loop, uint64_t now)
     size_t before = datagram->debts.datagrams;
 
     look_unread(datagram);
+    walks_begin(&datagram->walks); /* whatever those who were answered directly have had */
     debts_pay(&datagram->debts, now, &channel);
     reply_show_owed(datagram, loop, before);
 }
@@ -216,7 +229,7 @@ static unsigned count_direct(struct datagram *datagram, const struct mmsghdr *me
 {
     unsigned run = 0;
 
-    while (run < n && !sender_has_path(sender_of(&messages[run])) &&
+    while (run < n && sender_steps(sender_of(&messages[run])) == 0 &&
            !has_to_wait(datagram, &messages[run])) {
         run++;
     }
@@ -265,7 +278,7 @@ void reply_batch(struct datagram *datagram, struct loop *loop, struct mmsghdr *m
         unsigned run = count_direct(datagram, first, n - done);
         int r;
 
-        if (run == 0 && has_to_wait(datagram, first)) {
+        if (run == 0 && (!may_walk(datagram, sender_of(first)) || has_to_wait(datagram, first))) {
             owe(datagram, loop, first);
             done++;
             continue;

@@ -60,12 +60,40 @@ int sender_compare(const struct sender *a, const struct sender *b)
     return memcmp(&a->address, &b->address, a->size);
 }
 
-bool sender_has_path(const struct sender *sender)
+static bool has_path(const struct sender *sender)
 {
     const struct sockaddr_un *un = (const struct sockaddr_un *)&sender->address;
 
     return un->sun_family == AF_UNIX && sender->size > offsetof(struct sockaddr_un, sun_path) &&
            un->sun_path[0] != '\0';
+}
+
+/* The sender's path, with a null byte. */
+static void copy_path(const struct sender *sender, char path[static PATH_SIZE])
+{
+    const struct sockaddr_un *un = (const struct sockaddr_un *)&sender->address;
+    size_t length = sender->size - offsetof(struct sockaddr_un, sun_path);
+
+    /* unix(7): a path that fills its room has no null byte at its end. */
+    length = length < sizeof(un->sun_path) ? length : sizeof(un->sun_path);
+    memcpy(path, un->sun_path, length);
+    path[length] = '\0';
+}
+
+unsigned sender_steps(const struct sender *sender)
+{
+    char path[PATH_SIZE];
+    unsigned steps = 0;
+
+    if (!has_path(sender)) {
+        return 0;
+    }
+    copy_path(sender, path);
+    for (const char *at = path; *at != '\0'; steps++) {
+        at += strspn(at, "/");
+        at += strcspn(at, "/");
+    }
+    return steps;
 }
 
 /*
@@ -132,16 +160,10 @@ static int open_target(const char *path)
  * after an error. */
 static int follow(const struct sender *sender, const struct off_limits *off_limits, int *fd)
 {
-    const struct sockaddr_un *un = (const struct sockaddr_un *)&sender->address;
     char path[PATH_SIZE];
     struct stat status;
-    size_t length = sender->size - offsetof(struct sockaddr_un, sun_path);
 
-    /* unix(7): a path that fills its room has no null byte at its end. */
-    length = length < sizeof(un->sun_path) ? length : sizeof(un->sun_path);
-    memcpy(path, un->sun_path, length);
-    path[length] = '\0';
-
+    copy_path(sender, path);
     *fd = open_target(path);
     if (*fd < 0) {
         return *fd;
@@ -169,7 +191,7 @@ int sender_reply(const struct sender *sender, int fd, const struct off_limits *o
     struct sockaddr_un pinned = {.sun_family = AF_UNIX};
     int r;
 
-    if (!sender_has_path(sender)) {
+    if (!has_path(sender)) {
         return send_to(fd, (const struct sockaddr *)&sender->address, sender->size, data, length);
     }
     r = follow(sender, off_limits, &target);

@@ -44,8 +44,8 @@ void off_limits_deinit(struct off_limits *off_limits);
 /* An order of senders for search trees; 0 if they are the same. */
 int sender_compare(const struct sender *a, const struct sender *b);
 
-/* Whether the address is a path. */
-bool sender_has_path(const struct sender *sender);
+/* How many names the path has that the address is; 0: it is none. */
+unsigned sender_steps(const struct sender *sender);
 
 /*
  * Sends one reply from the socket FD, without waiting. Returns 0 or a negative errno: that of

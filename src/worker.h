@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * The data plane, one of its threads: an epoll set that serves sockets. It never blocks, never
- * logs, looks nothing up. What it shares with other workers is in common.h; the control plane
+ * The data plane, one of its threads: an epoll set that serves sockets. It never waits but for
+ * events, never logs, looks nothing up but the way back to a datagram's sender whose address is a
+ * path (sender.h). What it shares with other workers is in common.h; the control plane
  * speaks to all of them together (workers.h), by what each finds in its orders (orders.h).
  */
 

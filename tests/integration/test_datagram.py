@@ -2,8 +2,11 @@
 """What design promises of datagram sockets: each comes back as one, to the address it came from."""
 
 import os
+import shutil
 import socket
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 from uds import DGRAM, PATIENCE, connect, eventually, listening, open_socket
@@ -48,6 +51,23 @@ def test_a_sender_is_answered_wherever_its_address_is(service, place, request):
     client.sendto(b"hello", service.path(DGRAM))
     reply, address = client.recvfrom(100)
     assert (reply, address) == (b"hello", service.path(DGRAM))
+
+
+# Each takes the service a call for every directory: more of them than one turn has for a user.
+def test_many_senders_deep_in_the_file_system_are_answered_each_in_order(service, request):
+    top = tempfile.mkdtemp(prefix="uds", dir="/tmp")
+    request.addfinalizer(lambda: shutil.rmtree(top))
+    os.chmod(top, 0o755)
+    deep = Path(top + "/a" * 40)
+    deep.mkdir(parents=True)
+    clients = [open_socket(DGRAM, bind=str(deep / str(number))) for number in range(8)]
+    for file in deep.iterdir():
+        file.chmod(0o777)
+    for turn in range(10):  # no more than may be unread
+        for client in clients:
+            client.sendto(b"%d" % turn, service.path(DGRAM))
+    for client in clients:
+        assert [client.recv(10) for _ in range(10)] == [b"%d" % turn for turn in range(10)]
 
 
 def test_the_largest_datagram_that_the_host_lets_a_client_send_comes_back_whole(service):

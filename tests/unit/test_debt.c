@@ -50,6 +50,7 @@ static int add(struct debts *debts, unsigned number, const char *data, size_t le
 struct outbox {
     char sent[256];
     unsigned room;
+    bool is_busy; /* it is not the sender that takes no more */
     unsigned attempts;
     size_t queued; /* bytes of the send buffer in use */
     size_t weight; /* bytes of it that each reply takes until it is read */
@@ -65,7 +66,7 @@ static int put(void *context, const struct sender *sender, const void *data, siz
 
     outbox->attempts++;
     if (outbox->room == 0) {
-        return -EAGAIN;
+        return outbox->is_busy ? -EBUSY : -EAGAIN;
     }
     outbox->room--;
     if (un->sun_path[1] != outbox->reader) {
@@ -163,6 +164,54 @@ static void a_sender_that_takes_nothing_is_tried_ever_more_rarely(void **state)
     now = debts.retry_at;
     debts_pay(&debts, now, channel_of(&outbox));
     assert_int_equal(debts.retry_at - now, DEBT_RETRY_USEC_MIN);
+    debts_deinit(&debts);
+}
+
+static void who_is_put_off_is_tried_again_at_once_and_first_comes_first(void **state)
+{
+    struct outbox outbox = {.is_busy = true, .room = 3};
+    struct debts debts;
+    uint64_t now = 1000;
+
+    (void)state;
+    debts_init(&debts, quota);
+    for (unsigned sender = 0; sender < 3; sender++) {
+        add(&debts, sender, "a", 1, now);
+        add(&debts, sender, "b", 1, now);
+    }
+    now = debts.retry_at;
+    debts_pay(&debts, now, channel_of(&outbox));
+    assert_string_equal(outbox.sent, "0:a 0:b 1:a ");
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(debts.retry_at, now + DEBT_RETRY_USEC_MIN);
+        now = debts.retry_at;
+        debts_pay(&debts, now, channel_of(&outbox));
+    }
+    outbox.room = 2;
+    debts_pay(&debts, debts.retry_at, channel_of(&outbox));
+    assert_string_equal(outbox.sent, "0:a 0:b 1:a 1:b 2:a ");
+    debts_deinit(&debts);
+}
+
+static void what_is_owed_from_before_the_user_was_known_comes_first(void **state)
+{
+    struct sender known = sender_of(1);
+    struct sender unknown = sender_of(1);
+    struct outbox outbox = {.is_busy = true, .room = 1};
+    struct debts debts;
+
+    (void)state;
+    unknown.uid = SENDER_UNKNOWN;
+    debts_init(&debts, quota);
+    assert_int_equal(debts_add(&debts, &unknown, "a", 1, 0), 0);
+    assert_int_equal(debts_add(&debts, &unknown, "b", 1, 0), 0);
+    assert_int_equal(debts_owed_to(&debts, &known), 2);
+    assert_int_equal(debts_add(&debts, &known, "c", 1, 0), 0);
+    for (int i = 0; i < 5; i++, outbox.room = 1) {
+        debts_pay(&debts, debts.retry_at, channel_of(&outbox));
+    }
+    assert_string_equal(outbox.sent, "1:a 1:b 1:c ");
+    assert_int_equal(debts_owed_to(&debts, &known), 0);
     debts_deinit(&debts);
 }
 
@@ -398,6 +447,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(replies_are_owed_in_order_until_they_are_taken),
         cmocka_unit_test(a_sender_that_takes_nothing_is_tried_ever_more_rarely),
+        cmocka_unit_test(who_is_put_off_is_tried_again_at_once_and_first_comes_first),
+        cmocka_unit_test(what_is_owed_from_before_the_user_was_known_comes_first),
         cmocka_unit_test(one_sender_that_does_not_read_keeps_no_other_waiting),
         cmocka_unit_test(what_one_sender_is_owed_is_bounded),
         cmocka_unit_test(what_all_senders_are_owed_is_bounded),

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "sender.h"
+#include "walks.h"
 
 static char directory[] = "/tmp/uds-echo-sender-XXXXXX";
 
@@ -162,9 +163,51 @@ static void only_addresses_in_the_file_system_are_paths(void **state)
     abstract.address.ss_family = AF_UNIX;
     internet.address.ss_family = AF_INET;
     memset((char *)&internet.address + 2, 'x', 14);
-    assert_true(sender_has_path(&path));
-    assert_false(sender_has_path(&abstract));
-    assert_false(sender_has_path(&internet));
+    assert_true(sender_steps(&path) > 0);
+    assert_int_equal(sender_steps(&abstract), 0);
+    assert_int_equal(sender_steps(&internet), 0);
+}
+
+static void each_name_of_a_path_is_a_step(void **state)
+{
+    static const struct {
+        const char *path;
+        unsigned steps;
+    } paths[] = {{"x", 1}, {"/x", 1}, {"a/b", 2}, {"//a///b/c.sock", 3}, {"./a", 2}};
+    struct sender sender = {.address.ss_family = AF_UNIX};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        strcpy(((struct sockaddr_un *)&sender.address)->sun_path, paths[i].path);
+        sender.size =
+            (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(paths[i].path) + 1);
+        assert_int_equal(sender_steps(&sender), paths[i].steps);
+    }
+    /* As long as can be, with no null byte at its end. */
+    memset(((struct sockaddr_un *)&sender.address)->sun_path, 'x',
+           sizeof(((struct sockaddr_un *)0)->sun_path));
+    sender.size = sizeof(struct sockaddr_un);
+    assert_int_equal(sender_steps(&sender), 1);
+}
+
+static void a_user_has_a_few_steps_in_a_turn_but_one_path_at_least(void **state)
+{
+    struct walks walks;
+
+    (void)state;
+    walks_begin(&walks);
+    assert_true(walks_take(&walks, 1000, 10 * WALKS_STEPS));
+    assert_false(walks_take(&walks, 1000, 1));
+    for (unsigned i = 0; i < WALKS_STEPS; i++) {
+        assert_true(walks_take(&walks, 1001, 1));
+    }
+    assert_false(walks_take(&walks, 1001, 1));
+    for (uid_t uid = 1002; uid < 1000 + WALKS_USERS; uid++) {
+        assert_true(walks_take(&walks, uid, 1));
+    }
+    assert_false(walks_take(&walks, 1000 + WALKS_USERS, 1));
+    walks_begin(&walks);
+    assert_true(walks_take(&walks, 1000 + WALKS_USERS, 1));
 }
 
 static void the_same_address_of_two_users_is_two_senders(void **state)
@@ -204,6 +247,8 @@ int main(void)
         cmocka_unit_test(the_old_name_of_run_is_followed),
         cmocka_unit_test(what_is_no_socket_gets_no_reply),
         cmocka_unit_test(only_addresses_in_the_file_system_are_paths),
+        cmocka_unit_test(each_name_of_a_path_is_a_step),
+        cmocka_unit_test(a_user_has_a_few_steps_in_a_turn_but_one_path_at_least),
         cmocka_unit_test(the_same_address_of_two_users_is_two_senders),
     };
 
