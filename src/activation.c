@@ -159,6 +159,12 @@ static bool was_connected(int fd)
            (address.any.sa_family == AF_INET6 && address.in6.sin6_port != 0);
 }
 
+static int cannot_examine(int r, char reason[static ACTIVATION_TEXT_MAX])
+{
+    snprintf(reason, ACTIVATION_TEXT_MAX, "cannot be examined: %s", strerror(-r));
+    return r;
+}
+
 static int find_kind(int fd, struct activated *socket, char reason[static ACTIVATION_TEXT_MAX])
 {
     int listens = 0;
@@ -169,8 +175,7 @@ static int find_kind(int fd, struct activated *socket, char reason[static ACTIVA
     }
     int r = socket_option(fd, SO_ACCEPTCONN, &listens);
     if (r < 0) {
-        snprintf(reason, ACTIVATION_TEXT_MAX, "cannot be examined: %s", strerror(-r));
-        return r;
+        return cannot_examine(r, reason);
     }
     if (listens) {
         socket->kind = SOCKET_LISTENING;
@@ -216,9 +221,12 @@ static int examine_handover(const struct activated *socket, struct activated *re
                             char reason[static ACTIVATION_TEXT_MAX])
 {
     int listens = 0;
+    int r = socket_option(socket->fd, SO_ACCEPTCONN, &listens);
 
-    if (socket->family != AF_UNIX || socket->type != SOCK_SEQPACKET ||
-        socket_option(socket->fd, SO_ACCEPTCONN, &listens) < 0 || listens) {
+    if (r < 0) {
+        return cannot_examine(r, reason);
+    }
+    if (socket->family != AF_UNIX || socket->type != SOCK_SEQPACKET || listens) {
         snprintf(reason, ACTIVATION_TEXT_MAX,
                  "has a name that is for what a restart hands over, and is another socket");
         return -EINVAL;
@@ -250,8 +258,7 @@ int activation_examine(int fd, const char *name, bool has_policy, struct activat
     if ((r = socket_option(fd, SO_DOMAIN, &socket.family)) < 0 ||
         (r = socket_option(fd, SO_TYPE, &socket.type)) < 0 ||
         (r = socket_option(fd, SO_PROTOCOL, &protocol)) < 0) {
-        snprintf(reason, ACTIVATION_TEXT_MAX, "cannot be examined: %s", strerror(-r));
-        return r;
+        return cannot_examine(r, reason);
     }
     if (!can_serve(socket.family, socket.type, protocol)) {
         snprintf(reason, ACTIVATION_TEXT_MAX,

@@ -65,19 +65,22 @@ static bool is_temporary(int error)
            error == ENFILE || error == EINTR;
 }
 
-static size_t send_buffer(int fd)
+/* Bytes of the send buffer. Where that cannot be asked for it is taken for a usual one: with none
+ * nobody would be answered. */
+static size_t find_capacity(const struct datagram *datagram, const struct loop *loop)
 {
     int size = 0;
     socklen_t length = sizeof(size);
 
-    return getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &length) == 0 && size > 0 ? (size_t)size
-                                                                                  : 0;
+    return getsockopt(datagram->watch.fd, SOL_SOCKET, SO_SNDBUF, &size, &length) == 0 && size > 0
+               ? (size_t)size
+               : loop->send_buffer;
 }
 
 bool reply_enlarge(struct datagram *datagram, const struct loop *loop, size_t length)
 {
     const int wanted = (int)length;
-    size_t before = send_buffer(datagram->watch.fd);
+    size_t before = find_capacity(datagram, loop);
 
     datagram->capacity = before;
     /* The kernel books twice what is asked for (socket(7)), and would cut what a .socket unit has
@@ -86,7 +89,7 @@ bool reply_enlarge(struct datagram *datagram, const struct loop *loop, size_t le
         return false;
     }
     (void)setsockopt(datagram->watch.fd, SOL_SOCKET, SO_SNDBUF, &wanted, sizeof(wanted));
-    datagram->capacity = send_buffer(datagram->watch.fd);
+    datagram->capacity = find_capacity(datagram, loop);
     return datagram->capacity > before;
 }
 
