@@ -5,6 +5,7 @@ import ctypes
 import os
 import pwd
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,52 @@ def fork(number=None):
     pid = libc.syscall(435, ctypes.byref(arguments), ctypes.sizeof(arguments))
     assert pid >= 0, f"clone3: {os.strerror(ctypes.get_errno())}"
     return pid
+
+
+class Sleepers:
+    """Processes with chosen pids. One process that has gone elsewhere begets them there: to move each would take long."""
+
+    def __init__(self, go):
+        self.orders, orders = socket.socketpair()
+        self.parent = os.fork()
+        if self.parent == 0:
+            try:
+                self.orders.close()
+                go()
+                self.beget(orders)
+            finally:
+                os._exit(0)
+        orders.close()
+
+    @staticmethod
+    def beget(orders):
+        while order := orders.recv(99):
+            sleepers = []
+            for number in range(*map(int, order.split())):
+                sleepers.append(fork(number))
+                if sleepers[-1] == 0:
+                    try:
+                        signal.pause()
+                    finally:
+                        os._exit(0)
+            orders.send(b"begun")
+            orders.recv(1)
+            for sleeper in sleepers:
+                os.kill(sleeper, signal.SIGKILL)
+                os.waitpid(sleeper, 0)
+            orders.send(b"ended")
+
+    def begin(self, first, count):
+        self.orders.send(b"%d %d" % (first, first + count))
+        assert self.orders.recv(9) == b"begun"
+
+    def end(self):
+        self.orders.send(b"e")
+        assert self.orders.recv(9) == b"ended"
+
+    def close(self):
+        self.orders.close()
+        os.waitpid(self.parent, 0)
 
 
 def answer_to(client, kind):

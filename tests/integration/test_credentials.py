@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
-from doors import (CLIENTS, EVERYWHERE_DENIED, EVERYWHERE_WELCOME, GATE_GROUP, POLICY, VISITOR, answer_to, as_user,
-                   auth, connect_and_die, fork, in_unit, users, visit)  # noqa: F401
+from doors import (CLIENTS, EVERYWHERE_DENIED, EVERYWHERE_WELCOME, GATE_GROUP, POLICY, VISITOR, Sleepers, answer_to,
+                   as_user, auth, connect_and_die, in_unit, users, visit)  # noqa: F401
 from uds import ALL, DGRAM, STREAM, connect, eventually, listening, run
 
 pytestmark = pytest.mark.systemd
@@ -205,34 +205,24 @@ def test_a_pid_that_is_used_again_gives_nobody_another_identity(auth, request, k
         finally:
             os._exit(status)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    batch, done = 200, 0
+    sleepers = Sleepers(join_trusted)
+    request.addfinalizer(sleepers.close)
+    first, batch, done = 20_000, 200, 0
     while done < connections:
         pid = auth.pid()
         os.kill(pid, signal.SIGSTOP)
-        clients, sleepers = [], []
         try:
-            for number in range(20_000, 20_000 + batch):
-                client, _ = connect_and_die(kind, auth.path(kind), number=number)
-                clients.append(client)
-            for number in range(20_000, 20_000 + batch):
-                sleeper = fork(number)
-                if sleeper == 0:
-                    try:
-                        join_trusted()
-                        signal.pause()
-                    finally:
-                        os._exit(0)
-                sleepers.append(sleeper)
-            assert eventually(lambda: all(len(path.read_text().split()) >= batch for path in trusted))
+            clients = [connect_and_die(kind, auth.path(kind), number=number)[0]
+                       for number in range(first, first + batch)]
+            sleepers.begin(first, batch)
+            assert all(len(path.read_text().split()) > batch for path in trusted)
             os.kill(pid, signal.SIGCONT)
             for client in clients:
                 assert answer_to(client, kind) == b"Access d"
                 client.close()
         finally:
             os.kill(pid, signal.SIGCONT)
-            for sleeper in sleepers:
-                os.kill(sleeper, signal.SIGKILL)
-                os.waitpid(sleeper, 0)
+        sleepers.end()
         done += batch
 
 
