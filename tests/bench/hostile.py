@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """What one hostile user at every limit at once costs an honest one.
 
-    tests/bench/hostile.py [--rounds=N] [--duration=SPAN] [--connections=N] [--rate=N] [--within=PERCENT] SWARM
+    tests/bench/hostile.py [--rounds=N] [--duration=SPAN] [--connections=N] [--rate=N] [--apart] [--within=PERCENT]
+                           SWARM
 
 An honest user's throughput and latency are measured with uds-echo bench on each of the sockets of uds-echo.service, in
 turn alone, with a hostile user who does what he can to another service of the same kind on this host, and with that
@@ -10,7 +11,9 @@ user at the same service. The hostile user holds as many connections as he may a
 datagrams unread as he may, from a thousand addresses, passes descriptors and leaves with unread answers; he tries RATE
 times a second, or as often as he can (0). What a client burns of the processors it takes from all, whoever it talks to:
 the second measurement shows that, and what the third has less than it is what he costs by being at the same service.
-Printed are medians over the rounds, of each round's ratio, too.
+With --apart the hostile user's processes, and the other service, have half of the processors to themselves, and the
+honest user and the service share the other half: then what is left is what the service does for him. Printed are
+medians over the rounds, of each round's ratio, too.
 
 SWARM is the program that is built from tests/faults. As root, for example
 
@@ -25,6 +28,7 @@ import argparse
 import contextlib
 import grp
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -46,8 +50,26 @@ def run(*words):
     return subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
-def start_services():
+def on(processors):
+    """To run what follows on these alone."""
+    return ["taskset", "--cpu-list", ",".join(map(str, processors))]
+
+
+def halves():
+    """Processors for the honest user and his service, and others for the hostile one."""
+    processors = sorted(os.sched_getaffinity(0))
+    half = len(processors) // 2
+    if half == 0:
+        raise Failure("there is one processor alone")
+    return processors[:half], processors[half:]
+
+
+def start_services(ours, theirs):
     """uds-echo.socket, and another one like it."""
+    for service, processors in (("uds-echo", ours), ("uds-echo@", theirs)):
+        directory = Path(f"/run/systemd/system/{service}.service.d")
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "processors.conf").write_text(f"[Service]\nCPUAffinity={' '.join(map(str, processors))}\n")
     unit = run("systemctl", "cat", "uds-echo.socket").replace(f"={HERE}/", f"={ELSEWHERE}/")
     name = Path(ELSEWHERE).name
     Path(f"/run/systemd/system/{name}.socket").write_text(
@@ -72,21 +94,21 @@ def conducts(rate):
     yield "storm", "stream", {"clients": CONNECTIONS, **limit}
 
 
-def start(swarm, directory, conduct, kind, options):
+def start(arguments, directory, conduct, kind, options):
     words = [f"--{name}" if value is True else f"--{name}={value}" for name, value in options.items()]
-    return subprocess.Popen([swarm, conduct, f"{directory}/{kind}.sock", f"--type={kind}", f"--uid={HOSTILE}",
-                             f"--gid={members()}", *words],
+    return subprocess.Popen([*on(arguments.theirs), arguments.swarm, conduct, f"{directory}/{kind}.sock",
+                             f"--type={kind}", f"--uid={HOSTILE}", f"--gid={members()}", *words],
                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
 
 @contextlib.contextmanager
-def hostility(swarm, directory, rate):
+def hostility(arguments, directory):
     """Comes with all that the hostile user can hold at the service in that directory."""
     processes = []
     refused = []
     try:
-        for conduct, kind, options in conducts(rate):
-            processes.append(start(swarm, directory, conduct, kind, options))
+        for conduct, kind, options in conducts(arguments.rate):
+            processes.append(start(arguments, directory, conduct, kind, options))
             if processes[-1].stdout.readline() != "ready\n":
                 raise Failure(f"{conduct} on {kind} did not begin")
         yield
@@ -102,9 +124,9 @@ def hostility(swarm, directory, rate):
 def measure(kind, arguments):
     """Messages a second and the 99th percentile in microseconds, of the honest user."""
     done = subprocess.run(
-        ["setpriv", f"--reuid={HONEST}", f"--regid={members()}", "--clear-groups", "uds-echo", "bench", "--json",
-         "--sizes=64", "--rounds=1", f"--connections={arguments.connections}", f"--duration={arguments.duration}",
-         f"{HERE}/{kind}.sock"], capture_output=True, text=True, check=False)
+        [*on(arguments.ours), "setpriv", f"--reuid={HONEST}", f"--regid={members()}", "--clear-groups",
+         "uds-echo", "bench", "--json", "--sizes=64", "--rounds=1", f"--connections={arguments.connections}",
+         f"--duration={arguments.duration}", f"{HERE}/{kind}.sock"], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise Failure(f"{kind}: {done.stderr.strip()}")
     result = next(one for one in json.loads(done.stdout)["points"][0]["results"] if not one["bare_loop"])
@@ -116,7 +138,7 @@ def measure_round(arguments, number):
     found = {kind: {} for kind in KINDS}
     for arm in ARMS[number % len(ARMS):] + ARMS[:number % len(ARMS)]:
         directory = {"elsewhere": ELSEWHERE, "beside": HERE}.get(arm)
-        with hostility(arguments.swarm, directory, arguments.rate) if directory else contextlib.nullcontext():
+        with hostility(arguments, directory) if directory else contextlib.nullcontext():
             for kind in KINDS:
                 found[kind][arm] = measure(kind, arguments)
     return found
@@ -154,11 +176,14 @@ def main():
     parser.add_argument("--duration", default="1s", help="of each measurement")
     parser.add_argument("--connections", type=int, default=16, help="of the honest user")
     parser.add_argument("--rate", type=int, default=50, help="attempts of the hostile user at more, a second; 0: no end")
+    parser.add_argument("--apart", action="store_true", help="processors of their own for the hostile user")
     parser.add_argument("--within", type=float, metavar="PERCENT", help="fail beyond this")
     arguments = parser.parse_args()
     rounds = []
     try:
-        start_services()
+        everywhere = sorted(os.sched_getaffinity(0))
+        arguments.ours, arguments.theirs = halves() if arguments.apart else (everywhere, everywhere)
+        start_services(arguments.ours, arguments.theirs)
         for number in range(arguments.rounds):
             rounds.append(measure_round(arguments, number))
             print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr)
