@@ -11,10 +11,14 @@
 enum {
     /* So that a storm of new connections does not keep those that are open waiting. */
     ACCEPTS_PER_TURN = 16,
-    /* Nor one of connections that are refused: so many, and one for so many other events. It is the
-     * clients that wait then, whose next attempts come the later. */
+    /*
+     * Nor one of connections that are refused: while others are served, refusing takes a quarter of
+     * the time, in pieces of this length. It is the clients that wait then, whose next attempts
+     * come the later.
+     */
     REFUSALS_PER_TURN = 1,
-    EVENTS_PER_REFUSAL = 8,
+    REFUSALS_SHARE = 4,
+    REFUSALS_NSEC = 16 * 1000,
     /* Accepting is tried again after this long even if no own descriptor became free: what is
      * missing may be the host's. */
     ACCEPT_PAUSE_USEC = 1000 * 1000,
@@ -92,8 +96,8 @@ static uint64_t count_refused(const struct loop *loop)
 static void acceptor_ready(struct loop *loop, struct watch *watch, uint32_t events)
 {
     struct acceptor *acceptor = CONTAINER_OF(watch, struct acceptor, watch);
-    uint64_t refused_max =
-        count_refused(loop) + REFUSALS_PER_TURN + loop->events / EVENTS_PER_REFUSAL;
+    uint64_t begun = loop_now_nsec();
+    uint64_t refused = count_refused(loop);
     bool more = true;
     unsigned n = 0;
 
@@ -102,9 +106,12 @@ static void acceptor_ready(struct loop *loop, struct watch *watch, uint32_t even
         return; /* its event stood behind the one that began the end */
     }
     while (more && n < acceptor->expected && !has_enough(loop) &&
-           count_refused(loop) < refused_max) {
+           count_refused(loop) < refused + REFUSALS_PER_TURN) {
         more = accept_one(loop, acceptor);
         n += more;
+    }
+    if (count_refused(loop) > refused) {
+        loop->refusing_nsec += loop_now_nsec() - begun;
     }
     if (!more) {
         acceptor->expected = 1;
@@ -155,6 +162,13 @@ static void pause_all(struct acceptors *acceptors, struct loop *loop)
     }
 }
 
+static void pause_until(struct acceptors *acceptors, struct loop *loop, uint64_t until, bool rests)
+{
+    acceptors->resume_at = until;
+    acceptors->rests = rests;
+    pause_all(acceptors, loop);
+}
+
 void acceptors_resume(struct acceptors *acceptors, struct loop *loop)
 {
     acceptors->resume_at = UINT64_MAX;
@@ -163,24 +177,53 @@ void acceptors_resume(struct acceptors *acceptors, struct loop *loop)
     for (struct acceptor *acceptor = acceptors->first; acceptor; acceptor = acceptor->next) {
         if (watch_listener(loop, acceptor) < 0) {
             /* The kernel has no memory to watch it: all over again, after a while. */
-            acceptors->resume_at = loop_now() + ACCEPT_PAUSE_USEC;
-            pause_all(acceptors, loop);
+            pause_until(acceptors, loop, loop_now() + ACCEPT_PAUSE_USEC, false);
             return;
         }
     }
 }
 
+/* Reckons up what refusals have taken. Returns for how many nanoseconds to refuse nobody. */
+static uint64_t reckon_refusals(struct acceptors *acceptors, struct loop *loop)
+{
+    uint64_t now = loop_now_nsec();
+    uint64_t earned = (now - acceptors->reckoned) / REFUSALS_SHARE;
+    uint64_t served = counter_get(&loop->counters, COUNTER_MESSAGES);
+    bool serves = served != acceptors->served;
+    int64_t left = acceptors->allowance;
+
+    left = earned < (uint64_t)(REFUSALS_NSEC - left) ? left + (int64_t)earned : REFUSALS_NSEC;
+    left -= (int64_t)loop->refusing_nsec;
+    /* The thread may have stood still meanwhile. */
+    acceptors->allowance = left > -REFUSALS_NSEC ? left : -REFUSALS_NSEC;
+    acceptors->reckoned = now;
+    acceptors->served = served;
+    loop->refusing_nsec = 0;
+    return serves && left < 0 ? (uint64_t)(REFUSALS_NSEC - acceptors->allowance) * REFUSALS_SHARE
+                              : 0;
+}
+
+static bool may_resume(const struct acceptors *acceptors, const struct loop *loop)
+{
+    if (!acceptors->rests &&
+        (loop->descriptor_freed || !common_starves(loop->common, loop->index))) {
+        return true;
+    }
+    return loop_now() >= acceptors->resume_at;
+}
+
 void acceptors_regulate(struct acceptors *acceptors, struct loop *loop)
 {
+    uint64_t rest = loop->refusing_nsec > 0 ? reckon_refusals(acceptors, loop) : 0;
+
     if (loop->accept_failed) {
         loop->accept_failed = false;
         counter_add(&loop->counters, COUNTER_PAUSED, 1);
-        acceptors->resume_at = loop_now() + ACCEPT_PAUSE_USEC;
-        pause_all(acceptors, loop);
+        pause_until(acceptors, loop, loop_now() + ACCEPT_PAUSE_USEC, false);
+    } else if (rest > 0) {
+        pause_until(acceptors, loop, loop_now() + rest / 1000, true);
     }
-    if (acceptors->resume_at != UINT64_MAX &&
-        (loop->descriptor_freed || !common_starves(loop->common, loop->index) ||
-         loop_now() >= acceptors->resume_at)) {
+    if (acceptors->resume_at != UINT64_MAX && may_resume(acceptors, loop)) {
         acceptors_resume(acceptors, loop);
     }
 }

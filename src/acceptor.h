@@ -14,11 +14,18 @@ struct acceptor {
     struct acceptor *next;
 };
 
-/* All of a worker's. They pause together when there is no descriptor or memory for another
- * connection; what arrives then waits in the kernel's backlog. */
+/*
+ * All of a worker's. They pause together when there is no descriptor or memory for another
+ * connection; what arrives then waits in the kernel's backlog. They rest, too, when refusing has
+ * taken more than its share of the time while there was somebody to be served.
+ */
 struct acceptors {
     struct acceptor *first;
     uint64_t resume_at; /* CLOCK_MONOTONIC in microseconds; UINT64_MAX while they are not paused */
+    bool rests;         /* that is why they are */
+    int64_t allowance;  /* nanoseconds that may be spent on refusals, as of */
+    uint64_t reckoned;  /* this CLOCK_MONOTONIC in nanoseconds, */
+    uint64_t served;    /* when so many messages had been served */
 };
 
 /*

@@ -204,7 +204,6 @@ static int dispatch(struct loop *loop, struct epoll_event *events, int n)
 
     /* Who alone is busy; loop_unwatch() forgets it. */
     loop->hot = n == 1 && first->look ? first : NULL;
-    loop->events = n > 0 ? (unsigned)n : 0;
     for (int i = 0; i < n; i++) {
         struct watch *watch = events[i].data.ptr;
         watch->ready(loop, watch, events[i].events);

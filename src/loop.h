@@ -64,9 +64,9 @@ struct loop {
     unsigned farewells_max; /* of those, this loop's share */
     bool descriptor_freed;  /* a connection was closed since accepting paused */
     bool accept_failed; /* no descriptor or memory for another connection: accepting must pause */
-    bool draining;      /* nothing new is taken on */
-    unsigned events;    /* of this turn */
-    bool own_event;     /* of this turn's events one was nobody's: a command, a timer */
+    uint64_t refusing_nsec; /* what refusing connections has taken since somebody looked */
+    bool draining;          /* nothing new is taken on */
+    bool own_event;         /* of this turn's events one was nobody's: a command, a timer */
 
     struct gate *gate; /* NULL if every role is echo; the worker's */
     struct counters counters;

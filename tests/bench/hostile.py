@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """What one hostile user at every limit at once costs an honest one.
 
-    tests/bench/hostile.py [--rounds=N] [--duration=SPAN] [--connections=N] [--rate=N] [--apart] [--within=PERCENT]
-                           SWARM
+    tests/bench/hostile.py [--rounds=N] [--duration=SPAN] [--connections=N] [--rate=N] [--apart] [--connect]
+                           [--within=PERCENT] SWARM
 
 An honest user's throughput and latency are measured with uds-echo bench on each of the sockets of uds-echo.service, in
 turn alone, with a hostile user who does what he can to another service of the same kind on this host, and with that
@@ -12,8 +12,8 @@ datagrams unread as he may, from a thousand addresses, passes descriptors and le
 times a second, or as often as he can (0). What a client burns of the processors it takes from all, whoever it talks to:
 the second measurement shows that, and what the third has less than it is what he costs by being at the same service.
 With --apart the hostile user's processes, and the other service, have half of the processors to themselves, and the
-honest user and the service share the other half: then what is left is what the service does for him. Printed are
-medians over the rounds, of each round's ratio, too.
+honest user and the service share the other half: then what is left is what the service does for him. With --connect
+each of his messages goes on a new connection. Printed are medians over the rounds, of each round's ratio, too.
 
 SWARM is the program that is built from tests/faults. As root, for example
 
@@ -35,7 +35,8 @@ import sys
 from pathlib import Path
 
 HONEST, HOSTILE = 60001, 60004
-KINDS = ("stream", "seqpacket", "dgram")
+CONNECTED = ("stream", "seqpacket")
+KINDS = (*CONNECTED, "dgram")
 HERE, ELSEWHERE = "/run/uds-echo", "/run/uds-echo-elsewhere"
 ARMS = ("alone", "elsewhere", "beside")
 # More than a user may have of them, by itself: a third of those there are descriptors for.
@@ -85,7 +86,7 @@ def members():
 def conducts(rate):
     """What the hostile user does on which socket: those that hold something first, then the one that wants more."""
     limit = {"rate": rate} if rate > 0 else {}
-    for kind in ("stream", "seqpacket"):
+    for kind in CONNECTED:
         yield "mute", kind, {"clients": 500, "pause": 1000}
         yield "passing", kind, {"clients": 5, "pause": 20, **limit}
         yield "abrupt", kind, {"clients": 5, **limit}
@@ -126,7 +127,8 @@ def measure(kind, arguments):
     done = subprocess.run(
         [*on(arguments.ours), "setpriv", f"--reuid={HONEST}", f"--regid={members()}", "--clear-groups",
          "uds-echo", "bench", "--json", "--sizes=64", "--rounds=1", f"--connections={arguments.connections}",
-         f"--duration={arguments.duration}", f"{HERE}/{kind}.sock"], capture_output=True, text=True, check=False)
+         f"--duration={arguments.duration}", *(["--connect"] if arguments.connect else []), f"{HERE}/{kind}.sock"],
+        capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise Failure(f"{kind}: {done.stderr.strip()}")
     result = next(one for one in json.loads(done.stdout)["points"][0]["results"] if not one["bare_loop"])
@@ -135,11 +137,11 @@ def measure(kind, arguments):
 
 def measure_round(arguments, number):
     """{kind: {arm: figures}}; who is first changes, so that a drifting machine is fair to all."""
-    found = {kind: {} for kind in KINDS}
+    found = {kind: {} for kind in arguments.kinds}
     for arm in ARMS[number % len(ARMS):] + ARMS[:number % len(ARMS)]:
         directory = {"elsewhere": ELSEWHERE, "beside": HERE}.get(arm)
         with hostility(arguments, directory) if directory else contextlib.nullcontext():
-            for kind in KINDS:
+            for kind in arguments.kinds:
                 found[kind][arm] = measure(kind, arguments)
     return found
 
@@ -155,7 +157,7 @@ def ratios(rounds, kind, index, arm, other):
 def report(rounds):
     for index, what in ((0, "messages a second"), (1, "99th percentile, µs")):
         print(f"{what:20}" + "".join(f"{arm:>12}" for arm in ARMS) + "   beside : alone       beside : elsewhere")
-        for kind in KINDS:
+        for kind in rounds[0]:
             print(f"{kind:20}" + "".join(f"{median(rounds, kind, arm, index):12,.0f}" for arm in ARMS), end="")
             for other in ("alone", "elsewhere"):
                 found = ratios(rounds, kind, index, "beside", other)
@@ -166,7 +168,7 @@ def report(rounds):
 def is_within(rounds, percent):
     share = 1 + percent / 100
     return all(statistics.median(ratios(rounds, kind, 0, "beside", "alone")) * share >= 1 and
-               statistics.median(ratios(rounds, kind, 1, "beside", "alone")) <= share for kind in KINDS)
+               statistics.median(ratios(rounds, kind, 1, "beside", "alone")) <= share for kind in rounds[0])
 
 
 def main():
@@ -177,8 +179,10 @@ def main():
     parser.add_argument("--connections", type=int, default=16, help="of the honest user")
     parser.add_argument("--rate", type=int, default=50, help="attempts of the hostile user at more, a second; 0: no end")
     parser.add_argument("--apart", action="store_true", help="processors of their own for the hostile user")
+    parser.add_argument("--connect", action="store_true", help="a new connection for each message of the honest user")
     parser.add_argument("--within", type=float, metavar="PERCENT", help="fail beyond this")
     arguments = parser.parse_args()
+    arguments.kinds = CONNECTED if arguments.connect else KINDS
     rounds = []
     try:
         everywhere = sorted(os.sched_getaffinity(0))
