@@ -136,7 +136,7 @@ int acceptors_add(struct acceptors *acceptors, struct loop *loop, const struct a
      * are those of SO_PEERCRED. */
     (void)setsockopt(socket->fd, SOL_SOCKET, SO_PASSCRED, &off, sizeof(off));
     *acceptor = (struct acceptor){
-        .watch = {.ready = acceptor_ready, .fd = socket->fd},
+        .watch = {.ready = acceptor_ready, .fd = socket->fd, .goes_first = true},
         .type = socket->type,
         .role = socket->role,
         .expected = 1,

@@ -66,6 +66,7 @@ void connection_free(struct loop *loop, struct connection *connection)
     forget_owed(connection);
     forget_oversize(loop, connection);
     end_stall(loop, connection);
+    turns_leave(&loop->turns, connection->watch.guest);
     quota_leave(connection->account);
     free(connection);
     member_count(loop_member(loop), -1);
@@ -257,7 +258,13 @@ static struct connection *take_in(struct loop *loop, const struct visitor *visit
          */
         (void)setsockopt(visitor->fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on));
     }
+    connection->watch.guest = turns_join(&loop->turns, visitor->account);
+    if (!connection->watch.guest) {
+        free(connection);
+        return NULL;
+    }
     if (loop_watch(loop, &connection->watch, EVENTS_READING) < 0) {
+        turns_leave(&loop->turns, connection->watch.guest);
         free(connection);
         return NULL;
     }

@@ -202,7 +202,7 @@ int datagram_init(struct datagram *datagram, struct loop *loop, const struct act
     int r;
 
     *datagram = (struct datagram){
-        .watch = {.ready = datagram_ready, .look = datagram_look, .fd = fd},
+        .watch = {.ready = datagram_ready, .look = datagram_look, .fd = fd, .goes_first = true},
         .role = socket->role,
         .watch_at = UINT64_MAX,
     };

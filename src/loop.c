@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -14,7 +15,7 @@
 #include "util.h"
 
 enum {
-    EVENTS_PER_TURN = 128,
+    FIRST_AT_ONCE = 64, /* of more than these, the last go with all others */
     TRIM_AFTER_USEC = 10 * 1000,
     LOOKS_PER_ROUND = 8, /* at the hot socket, between two looks at all of them */
     BYTES_PER_ROUND = 16 * 1024,
@@ -90,6 +91,7 @@ int loop_init(struct loop *loop, struct common *common, size_t index,
         .pipe = {-1, -1},
         .busy_poll = busy_poll_new(busy_poll),
     };
+    turns_init(&loop->turns);
     find_send_buffers(loop);
     loop->slot_size = (message_max(loop) + page - 1) / page * page;
     loop->slots = mmap(NULL, LOOP_SLOTS * loop->slot_size, PROT_READ | PROT_WRITE,
@@ -126,18 +128,44 @@ static int control(struct loop *loop, int operation, struct watch *watch, uint32
 
 int loop_watch(struct loop *loop, struct watch *watch, uint32_t events)
 {
-    return control(loop, EPOLL_CTL_ADD, watch, events);
+    int r = control(loop, EPOLL_CTL_ADD, watch, events);
+
+    watch->interest = events;
+    if (r == 0 && watch->goes_first) {
+        watch->next = loop->first;
+        watch->link = &loop->first;
+        if (watch->next) {
+            watch->next->link = &watch->next;
+        }
+        loop->first = watch;
+    }
+    return r;
+}
+
+static bool is_postponed(const struct watch *watch)
+{
+    return watch->guest && watch->link;
 }
 
 int loop_rewatch(struct loop *loop, struct watch *watch, uint32_t events)
 {
-    return control(loop, EPOLL_CTL_MOD, watch, events);
+    watch->interest = events;
+    return is_postponed(watch) ? 0 : control(loop, EPOLL_CTL_MOD, watch, events);
 }
 
 void loop_unwatch(struct loop *loop, struct watch *watch)
 {
     if (loop->hot == watch) {
         loop->hot = NULL;
+    }
+    if (is_postponed(watch)) {
+        turns_forget(&loop->turns, watch);
+    } else if (watch->link) {
+        *watch->link = watch->next;
+        if (watch->next) {
+            watch->next->link = watch->link;
+        }
+        watch->link = NULL;
     }
     (void)control(loop, EPOLL_CTL_DEL, watch, 0);
 }
@@ -153,18 +181,19 @@ static void loop_trim(struct loop *loop)
 /* epoll_wait(2) knows milliseconds; Linux 5.11 has a finer call, which a sandbox may refuse. */
 static int wait_some_time(const struct loop *loop, struct epoll_event *events, uint64_t usec)
 {
+    int room = (int)loop->turns.room;
     uint64_t msec = usec / 1000 + (usec % 1000 != 0);
 
 #if HAVE_EPOLL_PWAIT2
     if (usec > 0 && usec < 1000000) {
         struct timespec timeout = {.tv_nsec = (long)usec * 1000};
-        int n = epoll_pwait2(loop->epoll_fd, events, EVENTS_PER_TURN, &timeout, NULL);
+        int n = epoll_pwait2(loop->epoll_fd, events, room, &timeout, NULL);
         if (n >= 0 || (errno != ENOSYS && errno != EPERM)) {
             return n;
         }
     }
 #endif
-    return epoll_wait(loop->epoll_fd, events, EVENTS_PER_TURN,
+    return epoll_wait(loop->epoll_fd, events, room,
                       usec == UINT64_MAX ? -1 : (int)(msec > INT_MAX ? INT_MAX : msec));
 }
 
@@ -197,6 +226,64 @@ static bool is_quiet(const struct loop *loop, int n, uint64_t bytes)
            (bytes < (uint64_t)n * BULK || counter_get(&loop->counters, COUNTER_CONNECTED) <= 2);
 }
 
+/*
+ * What EVENTS say waits until its guest is served again. An end is reported even of what is not
+ * watched (epoll_ctl(2)): it is left where it is, in the kernel, and comes up again.
+ */
+static void postpone(struct loop *loop, struct watch *watch, uint32_t events)
+{
+    if (is_postponed(watch)) {
+        watch->postponed |= events;
+    } else if (!(events & (EPOLLHUP | EPOLLERR)) && control(loop, EPOLL_CTL_MOD, watch, 0) == 0) {
+        watch->postponed = events;
+        turns_postpone(&loop->turns, watch);
+    }
+    if (loop->hot == watch) {
+        loop->hot = NULL;
+    }
+}
+
+/* Serves what was postponed and has its turn now. Returns how much that was. */
+static int serve_postponed(struct loop *loop)
+{
+    struct watch *watch;
+    int n = 0;
+
+    while ((watch = turns_next(&loop->turns))) {
+        if (control(loop, EPOLL_CTL_MOD, watch, watch->interest) < 0) {
+            turns_postpone(&loop->turns, watch); /* the next turn may have more luck */
+            continue;
+        }
+        watch->ready(loop, watch, watch->postponed);
+        n++;
+    }
+    return n;
+}
+
+/*
+ * After a turn that had no room for more: looks at what goes first, which may be behind thousands
+ * of others and would have one turn for one of each of them.
+ */
+static void serve_first(struct loop *loop)
+{
+    struct watch *watches[FIRST_AT_ONCE];
+    struct pollfd fds[FIRST_AT_ONCE];
+    nfds_t n = 0;
+
+    for (struct watch *watch = loop->first; watch && n < FIRST_AT_ONCE; watch = watch->next) {
+        fds[n] = (struct pollfd){.fd = watch->fd, .events = POLLIN};
+        watches[n++] = watch;
+    }
+    if (poll(fds, n, 0) <= 0) {
+        return;
+    }
+    for (nfds_t i = 0; i < n; i++) {
+        if (fds[i].revents != 0 && watches[i]->link) {
+            watches[i]->ready(loop, watches[i], EPOLLIN);
+        }
+    }
+}
+
 static int dispatch(struct loop *loop, struct epoll_event *events, int n)
 {
     uint64_t before = counter_get(&loop->counters, COUNTER_BYTES);
@@ -204,10 +291,20 @@ static int dispatch(struct loop *loop, struct epoll_event *events, int n)
 
     /* Who alone is busy; loop_unwatch() forgets it. */
     loop->hot = n == 1 && first->look ? first : NULL;
+    turns_begin(&loop->turns, (unsigned)n);
     for (int i = 0; i < n; i++) {
         struct watch *watch = events[i].data.ptr;
-        watch->ready(loop, watch, events[i].events);
+        if (!watch->guest || turns_take(&loop->turns, watch->guest)) {
+            watch->ready(loop, watch, events[i].events);
+        } else {
+            postpone(loop, watch, events[i].events);
+        }
     }
+    if (loop->turns.is_crowded) {
+        serve_first(loop);
+    }
+    /* Not before these, which may be about the same sockets. */
+    n += serve_postponed(loop);
     loop->quiet = is_quiet(loop, n, counter_get(&loop->counters, COUNTER_BYTES) - before);
     return n;
 }
@@ -289,10 +386,14 @@ static void wait_was_refused(void)
 
 int loop_turn(struct loop *loop, uint64_t timeout_usec)
 {
-    struct epoll_event events[EVENTS_PER_TURN];
-    uint64_t begun = loop->quiet && timeout_usec > 0 ? loop_now_nsec() : 0;
+    struct epoll_event events[TURNS_ROOM];
+    uint64_t begun;
     int n;
 
+    if (loop->turns.first) {
+        timeout_usec = 0;
+    }
+    begun = loop->quiet && timeout_usec > 0 ? loop_now_nsec() : 0;
     if (begun > 0 && busy_poll_is_worth(&loop->busy_poll)) {
         uint64_t looked = begun;
         n = look_for_events(loop, events, timeout_usec);

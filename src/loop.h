@@ -7,7 +7,7 @@
  * watches it: an event goes to the function that the watched socket brought along.
  *
  * Events are level-triggered: a socket is read once for each event, so a busy one cannot starve the
- * others, and what it still holds comes back in the next turn.
+ * others, and what it still holds comes back in the next turn. Nor can a user with many (turns.h).
  */
 
 #include <stdbool.h>
@@ -18,6 +18,7 @@
 #include "common.h"
 #include "counters.h"
 #include "farewell.h"
+#include "turns.h"
 
 struct loop;
 
@@ -28,6 +29,13 @@ struct watch {
      * it cannot be had so. */
     bool (*look)(struct loop *loop, struct watch *watch);
     int fd;
+    bool goes_first;     /* it is not one connection: it need not wait for its turn among many */
+    struct guest *guest; /* whose it is (turns.h); NULL if it is nobody's, and never postponed */
+
+    uint32_t interest;  /* the events that it is watched for, */
+    uint32_t postponed; /* and those that have come and are to be served later: it is not watched */
+    struct watch *next; /* of those of its guest that are postponed, or of those that go first; */
+    struct watch **link; /* what points at this one, NULL if nothing does */
 };
 
 struct connection;
@@ -51,6 +59,8 @@ struct loop {
     bool slots_grown;       /* a message was larger than LOOP_SLOT_KEPT */
     int pipe[2];            /* for transfer_splice(); empty between two messages, or -1 */
 
+    struct turns turns;
+    struct watch *first; /* of those that go first */
     struct busy_poll busy_poll;
     bool quiet;        /* the last turn had little to do: looking again may pay */
     struct watch *hot; /* where something is most likely to come next, or NULL */

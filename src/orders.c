@@ -10,7 +10,8 @@
 int orders_init(struct orders *orders, struct loop *loop, int event_fd,
                 void (*ready)(struct loop *loop, struct watch *watch, uint32_t events))
 {
-    *orders = (struct orders){.watch = {.ready = ready, .fd = -1}, .event_fd = event_fd};
+    *orders = (struct orders){.watch = {.ready = ready, .fd = -1, .goes_first = true},
+                              .event_fd = event_fd};
     orders->watch.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (orders->watch.fd < 0) {
         return -errno;

@@ -52,6 +52,9 @@ static struct loop *the_loop(void)
         common = common_new(1, (struct quota_limits){.connections = 1}, 1);
         fake_demand(common && loop_init(&loop, common, 0, (struct busy_poll_option){0}) == 0,
                     "no loop");
+        /* So that it takes two to be a crowd. */
+        loop.turns.room = 2;
+        loop.turns.per_user = 1;
     }
     return &loop;
 }
@@ -64,6 +67,12 @@ static size_t size_of(unsigned byte)
                                    20000, 65535, 65536, 65537, 100000, 150000, 200000, 250000};
 
     return sizes[byte % ELEMENTS(sizes)];
+}
+
+/* There are two users. */
+static uid_t user_of(int fd)
+{
+    return 1000 + (uid_t)(fd % 2);
 }
 
 static void connect_one(struct loop *loop, unsigned how)
@@ -80,7 +89,7 @@ static void connect_one(struct loop *loop, unsigned how)
     if (visitor.fd < 0) {
         return;
     }
-    if (quota_enter(loop->common->quota, 1000, &visitor.account) < 0) {
+    if (quota_enter(loop->common->quota, user_of(visitor.fd), &visitor.account) < 0) {
         fake_socket(visitor.fd)->excused = true;
         loop_close(loop, visitor.fd);
         return;
@@ -115,7 +124,8 @@ static void check_connection(const struct connection *connection, size_t *owed, 
     *oversize += connection->oversize;
 }
 
-static void check(const struct loop *loop)
+/* Returns how many connections UID has. */
+static size_t check_user(const struct loop *loop, uid_t uid)
 {
     size_t connections = 0;
     size_t owed = 0;
@@ -124,11 +134,12 @@ static void check(const struct loop *loop)
     const struct account *account = NULL;
 
     for (const struct connection *one = loop->connections; one; one = one->next) {
-        check_connection(one, &owed, &records, &oversize);
-        account = one->account;
-        connections++;
+        if (one->account->uid == uid) {
+            check_connection(one, &owed, &records, &oversize);
+            account = one->account;
+            connections++;
+        }
     }
-    fake_demand(quota_connections(loop->common->quota) == connections, "a place is lost");
     if (account) {
         /* What was paid of a debt stays on the account until all of it is. */
         fake_demand(account->bytes >= owed + records + oversize,
@@ -136,6 +147,14 @@ static void check(const struct loop *loop)
         fake_demand(account->bytes <= records * (FAKE_MESSAGE_MAX + RECORD_MAX) + oversize,
                     "something is accounted for that is not owed");
     }
+    return connections;
+}
+
+static void check(const struct loop *loop)
+{
+    fake_demand(quota_connections(loop->common->quota) ==
+                    check_user(loop, user_of(0)) + check_user(loop, user_of(1)),
+                "a place is lost");
 }
 
 /* As a worker does it. Returns whether anything has happened. */
@@ -188,7 +207,7 @@ static void hand_over(struct loop *loop, struct connection *connection)
     socket->travels = true;
     connection_free(loop, connection);
     socket->travels = false;
-    if (quota_enter(loop->common->quota, 1000, &visitor.account) < 0) {
+    if (quota_enter(loop->common->quota, user_of(visitor.fd), &visitor.account) < 0) {
         loop_close(loop, visitor.fd);
     } else if (oversize) {
         (void)connection_adopt_oversize(loop, &visitor);

@@ -12,25 +12,9 @@ import pytest
 from messages import OVERSIZE, bytes_unread, receive_messages, send_oversize
 from uds import CONNECTED, DGRAM, SEQPACKET, STREAM, connect, descriptors, echoes, eventually, fill, \
     listening, more_than_unread, open_socket, pattern, receive_exactly, status_kib
-
-ALICE, BOB = 61001, 61002
+from users import ALICE, BOB, connect_as, user
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="it takes root to be several users")
-
-
-@contextlib.contextmanager
-def user(uid):
-    """What is connected or sent in here is this user's."""
-    os.setresuid(uid, uid, 0)
-    try:
-        yield
-    finally:
-        os.setresuid(0, 0, 0)
-
-
-def connect_as(uid, kind, server):
-    with user(uid):
-        return connect(kind, server.getsockname())
 
 
 def is_refused(client):
