@@ -228,7 +228,9 @@ static bool is_quiet(const struct loop *loop, int n, uint64_t bytes)
 
 /*
  * What EVENTS say waits until its guest is served again. An end is reported even of what is not
- * watched (epoll_ctl(2)): it is left where it is, in the kernel, and comes up again.
+ * watched (epoll_ctl(2)): it is left where it is, in the kernel, and comes up again. What is
+ * postponed already keeps its place, and what was there first is served first: on seqpacket an
+ * event without an end promises a message (echo.c).
  */
 static void postpone(struct loop *loop, struct watch *watch, uint32_t events)
 {
@@ -294,10 +296,10 @@ static int dispatch(struct loop *loop, struct epoll_event *events, int n)
     turns_begin(&loop->turns, (unsigned)n);
     for (int i = 0; i < n; i++) {
         struct watch *watch = events[i].data.ptr;
-        if (!watch->guest || turns_take(&loop->turns, watch->guest)) {
-            watch->ready(loop, watch, events[i].events);
-        } else {
+        if (is_postponed(watch) || (watch->guest && !turns_take(&loop->turns, watch->guest))) {
             postpone(loop, watch, events[i].events);
+        } else {
+            watch->ready(loop, watch, events[i].events);
         }
     }
     if (loop->turns.is_crowded) {
