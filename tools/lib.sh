@@ -141,5 +141,5 @@ run_pytest() {
     shift 2
     UDS_ECHO_BUILD=$dir UDS_ECHO_SWARM=$dir/tests/faults/swarm UDS_ECHO_FAULTS_SCALE=$scale \
         PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$TOP/tests/integration \
-        "$PYTHON" -m pytest --quiet -rs -p no:cacheprovider "$@"
+        "$PYTHON" -m pytest --quiet -rs --durations=20 --durations-min=5 -p no:cacheprovider "$@"
 }
