@@ -9,7 +9,9 @@
 #include "util.h"
 
 enum {
-    /* So that a storm of new connections does not keep those that are open waiting. */
+    /* So that a storm of new connections does not keep those that are open waiting. In a crowd it
+     * is one in a turn: who comes and goes has to be seen off as fast as he is let in, or he is
+     * soon at his limit. */
     ACCEPTS_PER_TURN = 16,
     /*
      * Nor one of connections that are refused: while others are served, refusing takes a quarter of
@@ -98,6 +100,8 @@ static void acceptor_ready(struct loop *loop, struct watch *watch, uint32_t even
     struct acceptor *acceptor = CONTAINER_OF(watch, struct acceptor, watch);
     uint64_t begun = loop_now_nsec();
     uint64_t refused = count_refused(loop);
+    bool is_crowded = turns_are_scarce(&loop->turns);
+    unsigned max = is_crowded ? 1 : acceptor->expected;
     bool more = true;
     unsigned n = 0;
 
@@ -105,7 +109,11 @@ static void acceptor_ready(struct loop *loop, struct watch *watch, uint32_t even
     if (loop->draining) {
         return; /* its event stood behind the one that began the end */
     }
-    while (more && n < acceptor->expected && !has_enough(loop) &&
+    if (is_crowded && acceptor->turn == loop->turns.turn) {
+        return;
+    }
+    acceptor->turn = loop->turns.turn;
+    while (more && n < max && !has_enough(loop) &&
            count_refused(loop) < refused + REFUSALS_PER_TURN) {
         more = accept_one(loop, acceptor);
         n += more;
@@ -115,7 +123,7 @@ static void acceptor_ready(struct loop *loop, struct watch *watch, uint32_t even
     }
     if (!more) {
         acceptor->expected = 1;
-    } else if (n == acceptor->expected && acceptor->expected < ACCEPTS_PER_TURN) {
+    } else if (n == acceptor->expected && !is_crowded && acceptor->expected < ACCEPTS_PER_TURN) {
         acceptor->expected *= 2;
     }
     if (n > 0 && loop->common->n > 1) {

@@ -61,6 +61,12 @@ static inline void turns_begin(struct turns *turns, unsigned events)
     turns->left = turns->is_crowded ? turns->room : turns->room - events;
 }
 
+/* Whether there is more to be done than a turn has room for. */
+static inline bool turns_are_scarce(const struct turns *turns)
+{
+    return turns->is_crowded || turns->first;
+}
+
 /* Whether an event of GUEST's is to be served now; if not, it is to be postponed. */
 bool turns_take(struct turns *turns, struct guest *guest);
 
