@@ -65,7 +65,7 @@ def test_who_has_much_unread_is_held_back_and_loses_nothing(daemon, kind):
     server = listening(kind)
     process = daemon([server], "--bytes-max-per-user=100K")
     hogs = [connect_as(ALICE, kind, server) for _ in range(8)]
-    sent = [fill(hog) for hog in hogs]
+    sent = [fill(hog, patience=1) for hog in hogs]  # the machine may be busy
     assert all(count > 100_000 for count in sent)
     assert echoes(connect_as(BOB, kind, server), b"x" * 20_000)
     for hog, count in zip(hogs, sent):
