@@ -227,16 +227,16 @@ static bool is_quiet(const struct loop *loop, int n, uint64_t bytes)
 }
 
 /*
- * What EVENTS say waits until its guest is served again. An end is reported even of what is not
- * watched (epoll_ctl(2)): it is left where it is, in the kernel, and comes up again. What is
- * postponed already keeps its place, and what was there first is served first: on seqpacket an
- * event without an end promises a message (echo.c).
+ * What EVENTS say waits until its guest is served again. What is postponed already keeps its place:
+ * an end comes up in each turn, because it is reported even of what is not watched (epoll_ctl(2)).
+ * Nor is it served before what was there first: on seqpacket an event without an end promises a
+ * message (echo.c).
  */
 static void postpone(struct loop *loop, struct watch *watch, uint32_t events)
 {
     if (is_postponed(watch)) {
         watch->postponed |= events;
-    } else if (!(events & (EPOLLHUP | EPOLLERR)) && control(loop, EPOLL_CTL_MOD, watch, 0) == 0) {
+    } else if (control(loop, EPOLL_CTL_MOD, watch, 0) == 0) {
         watch->postponed = events;
         turns_postpone(&loop->turns, watch);
     }

@@ -5,6 +5,7 @@ import contextlib
 import os
 import select
 import signal
+import socket
 
 import pytest
 from uds import CONNECTED, DGRAM, PATIENCE, connect, echoes, eventually, listening, raise_descriptor_limit
@@ -124,7 +125,7 @@ def test_what_is_postponed_may_end_meanwhile(crowd, kind):
         for one in leaving[:100]:
             one.close()
         for one in leaving[100:]:
-            one.shutdown(1)
+            one.shutdown(socket.SHUT_WR)
         for one in leaving[100:]:
             assert one.recv(9) == b"now"
             assert one.recv(9) == b""
