@@ -75,5 +75,5 @@ def test_one_user_at_every_limit_at_once_costs_another_nothing(laboratory):
         for swarm in honest:
             facts = swarm.wait()
             assert facts["finished"] == facts["connections"] >= 20, str(swarm)
-        trial.expect_trace("Connections refused, their user has --connections-max-per-user= already")
-        trial.expect_trace("Datagrams dropped, their user has too many unread")
+        trial.wait_for_trace("Connections refused, their user has --connections-max-per-user= already")
+        trial.wait_for_trace("Datagrams dropped, their user has too many unread")

@@ -79,10 +79,25 @@ def in_unit(*properties, unit=None):
             *(f"--property={entry}" for entry in properties)]
 
 
-def connect_and_die(kind, path, number=None):
+def connect_and_die(kind, path):
     """A connection, or a datagram's socket, of a process that is gone, and its pid."""
+    client, child = connect_in_child(kind, path)
+    see_end(client, child)
+    return client, child
+
+
+def connect_and_die_all(kind, path, numbers):
+    """Such sockets, of processes with these pids. All have begun before the end of any is awaited: on a busy machine each
+    waits for its turn."""
+    begun = [connect_in_child(kind, path, number) for number in numbers]
+    for client, child in begun:
+        see_end(client, child)
+    return [client for client, _ in begun]
+
+
+def connect_in_child(kind, path, number=None):
     client = open_socket(kind)
-    client.settimeout(None)
+    client.settimeout(None)  # this is the socket's, not the process's
     child = fork(number)
     if child == 0:
         status = 1
@@ -93,9 +108,12 @@ def connect_and_die(kind, path, number=None):
             status = 0
         finally:
             os._exit(status)
+    return client, child
+
+
+def see_end(client, child):
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     client.settimeout(PATIENCE)
-    return client, child
 
 
 class CloneArguments(ctypes.Structure):
@@ -148,6 +166,7 @@ class Sleepers:
             orders.recv(1)
             for sleeper in sleepers:
                 os.kill(sleeper, signal.SIGKILL)
+            for sleeper in sleepers:
                 os.waitpid(sleeper, 0)
             orders.send(b"ended")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from doors import (CLIENTS, EVERYWHERE_DENIED, EVERYWHERE_WELCOME, GATE_GROUP, POLICY, VISITOR, Sleepers, answer_to,
-                   as_user, auth, connect_and_die, in_unit, users, visit)  # noqa: F401
+                   as_user, auth, connect_and_die, connect_and_die_all, in_unit, users, visit)  # noqa: F401
 from uds import ALL, DGRAM, STREAM, connect, eventually, listening, run
 
 pytestmark = pytest.mark.systemd
@@ -212,8 +212,7 @@ def test_a_pid_that_is_used_again_gives_nobody_another_identity(auth, request, k
         pid = auth.pid()
         os.kill(pid, signal.SIGSTOP)
         try:
-            clients = [connect_and_die(kind, auth.path(kind), number=number)[0]
-                       for number in range(first, first + batch)]
+            clients = connect_and_die_all(kind, auth.path(kind), range(first, first + batch))
             sleepers.begin(first, batch)
             assert all(len(path.read_text().split()) > batch for path in trusted)
             os.kill(pid, signal.SIGCONT)
