@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -12,10 +11,10 @@
 #include <time.h>
 
 #include "config.h"
+#include "dispatch.h"
 #include "util.h"
 
 enum {
-    FIRST_AT_ONCE = 64, /* of more than these, the last go with all others */
     TRIM_AFTER_USEC = 10 * 1000,
     LOOKS_PER_ROUND = 8, /* at the hot socket, between two looks at all of them */
     BYTES_PER_ROUND = 16 * 1024,
@@ -119,7 +118,7 @@ void loop_deinit(struct loop *loop)
     }
 }
 
-static int control(struct loop *loop, int operation, struct watch *watch, uint32_t events)
+int loop_control(struct loop *loop, int operation, struct watch *watch, uint32_t events)
 {
     struct epoll_event event = {.events = events, .data.ptr = watch};
 
@@ -128,7 +127,7 @@ static int control(struct loop *loop, int operation, struct watch *watch, uint32
 
 int loop_watch(struct loop *loop, struct watch *watch, uint32_t events)
 {
-    int r = control(loop, EPOLL_CTL_ADD, watch, events);
+    int r = loop_control(loop, EPOLL_CTL_ADD, watch, events);
 
     watch->interest = events;
     if (r == 0 && watch->goes_first) {
@@ -142,15 +141,10 @@ int loop_watch(struct loop *loop, struct watch *watch, uint32_t events)
     return r;
 }
 
-static bool is_postponed(const struct watch *watch)
-{
-    return watch->guest && watch->link;
-}
-
 int loop_rewatch(struct loop *loop, struct watch *watch, uint32_t events)
 {
     watch->interest = events;
-    return is_postponed(watch) ? 0 : control(loop, EPOLL_CTL_MOD, watch, events);
+    return watch_is_postponed(watch) ? 0 : loop_control(loop, EPOLL_CTL_MOD, watch, events);
 }
 
 void loop_unwatch(struct loop *loop, struct watch *watch)
@@ -158,7 +152,7 @@ void loop_unwatch(struct loop *loop, struct watch *watch)
     if (loop->hot == watch) {
         loop->hot = NULL;
     }
-    if (is_postponed(watch)) {
+    if (watch_is_postponed(watch)) {
         turns_forget(&loop->turns, watch);
     } else if (watch->link) {
         *watch->link = watch->next;
@@ -167,7 +161,7 @@ void loop_unwatch(struct loop *loop, struct watch *watch)
         }
         watch->link = NULL;
     }
-    (void)control(loop, EPOLL_CTL_DEL, watch, 0);
+    (void)loop_control(loop, EPOLL_CTL_DEL, watch, 0);
 }
 
 /* Gives the pages of large messages back to the kernel. */
@@ -209,105 +203,6 @@ static int wait_for_events(const struct loop *loop, struct epoll_event *events, 
     atomic_store_explicit(&member->waits, true, memory_order_relaxed);
     n = wait_some_time(loop, events, usec);
     atomic_store_explicit(&member->waits, false, memory_order_relaxed);
-    return n;
-}
-
-/*
- * Whether busy-polling is worth a thought after a turn with N events that brought BYTES. It is not
- * with many busy sockets: looking finds them one by one, where sleeping finds many at once (282,000
- * messages a second against 409,000). Nor with large messages on more than two connections, which
- * it finds in pieces while they are being written; a client that writes them is not waiting anyway.
- */
-static bool is_quiet(const struct loop *loop, int n, uint64_t bytes)
-{
-    enum { FEW_EVENTS = 4, BULK = 24 * 1024 };
-
-    return n > 0 && n <= FEW_EVENTS &&
-           (bytes < (uint64_t)n * BULK || counter_get(&loop->counters, COUNTER_CONNECTED) <= 2);
-}
-
-/*
- * What EVENTS say waits until its guest is served again. What is postponed already keeps its place:
- * an end comes up in each turn, because it is reported even of what is not watched (epoll_ctl(2)).
- * Nor is it served before what was there first: on seqpacket an event without an end promises a
- * message (echo.c).
- */
-static void postpone(struct loop *loop, struct watch *watch, uint32_t events)
-{
-    if (is_postponed(watch)) {
-        watch->postponed |= events;
-    } else if (control(loop, EPOLL_CTL_MOD, watch, 0) == 0) {
-        watch->postponed = events;
-        turns_postpone(&loop->turns, watch);
-    }
-    if (loop->hot == watch) {
-        loop->hot = NULL;
-    }
-}
-
-/* Serves what was postponed and has its turn now. Returns how much that was. */
-static int serve_postponed(struct loop *loop)
-{
-    struct watch *watch;
-    int n = 0;
-
-    while ((watch = turns_next(&loop->turns))) {
-        if (control(loop, EPOLL_CTL_MOD, watch, watch->interest) < 0) {
-            turns_postpone(&loop->turns, watch); /* the next turn may have more luck */
-            continue;
-        }
-        watch->ready(loop, watch, watch->postponed);
-        n++;
-    }
-    return n;
-}
-
-/*
- * After a turn that had no room for more: looks at what goes first, which may be behind thousands
- * of others and would have one turn for one of each of them.
- */
-static void serve_first(struct loop *loop)
-{
-    struct watch *watches[FIRST_AT_ONCE];
-    struct pollfd fds[FIRST_AT_ONCE];
-    nfds_t n = 0;
-
-    for (struct watch *watch = loop->first; watch && n < FIRST_AT_ONCE; watch = watch->next) {
-        fds[n] = (struct pollfd){.fd = watch->fd, .events = POLLIN};
-        watches[n++] = watch;
-    }
-    if (poll(fds, n, 0) <= 0) {
-        return;
-    }
-    for (nfds_t i = 0; i < n; i++) {
-        if (fds[i].revents != 0 && watches[i]->link) {
-            watches[i]->ready(loop, watches[i], EPOLLIN);
-        }
-    }
-}
-
-static int dispatch(struct loop *loop, struct epoll_event *events, int n)
-{
-    uint64_t before = counter_get(&loop->counters, COUNTER_BYTES);
-    struct watch *first = n > 0 ? events[0].data.ptr : NULL;
-
-    /* Who alone is busy; loop_unwatch() forgets it. */
-    loop->hot = n == 1 && first->look ? first : NULL;
-    turns_begin(&loop->turns, (unsigned)n);
-    for (int i = 0; i < n; i++) {
-        struct watch *watch = events[i].data.ptr;
-        if (is_postponed(watch) || (watch->guest && !turns_take(&loop->turns, watch->guest))) {
-            postpone(loop, watch, events[i].events);
-        } else {
-            watch->ready(loop, watch, events[i].events);
-        }
-    }
-    if (loop->turns.is_crowded) {
-        serve_first(loop);
-    }
-    /* Not before these, which may be about the same sockets. */
-    n += serve_postponed(loop);
-    loop->quiet = is_quiet(loop, n, counter_get(&loop->counters, COUNTER_BYTES) - before);
     return n;
 }
 
@@ -360,7 +255,7 @@ static int look_for_events(struct loop *loop, struct epoll_event *events, uint64
         uint64_t now;
 
         if (n > 0) {
-            served += dispatch(loop, events, n);
+            served += loop_dispatch(loop, events, n);
         }
         if (served > 0) {
             busy_poll_hit(&loop->busy_poll);
@@ -416,7 +311,7 @@ int loop_turn(struct loop *loop, uint64_t timeout_usec)
     if (begun > 0) {
         busy_poll_slept(&loop->busy_poll, loop_now_nsec() - begun);
     }
-    return dispatch(loop, events, n);
+    return loop_dispatch(loop, events, n);
 }
 
 void loop_close(struct loop *loop, int fd)

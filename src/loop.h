@@ -38,6 +38,11 @@ struct watch {
     struct watch **link; /* what points at this one, NULL if nothing does */
 };
 
+static inline bool watch_is_postponed(const struct watch *watch)
+{
+    return watch->guest && watch->link;
+}
+
 struct connection;
 struct gate;
 
@@ -104,6 +109,9 @@ static inline char *loop_slot(const struct loop *loop, size_t index)
 int loop_watch(struct loop *loop, struct watch *watch, uint32_t events);
 int loop_rewatch(struct loop *loop, struct watch *watch, uint32_t events);
 void loop_unwatch(struct loop *loop, struct watch *watch);
+
+/* epoll_ctl(2) for WATCH, for the loop's own files. Returns 0 or a negative errno. */
+int loop_control(struct loop *loop, int operation, struct watch *watch, uint32_t events);
 
 /* What comes next will probably come there: WATCH can look, and may be forgotten at any time. */
 static inline void loop_expect(struct loop *loop, struct watch *watch)
