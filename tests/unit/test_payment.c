@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT
+#include "unit.h"
+
+#include "outbox.h"
+
+static struct quota *quota;
+
+static int make_quota(void **state)
+{
+    (void)state;
+    quota = quota_new(
+        quota_limits_complete((struct quota_limits){.bytes_per_user = 2 * (uint64_t)DEBT_BYTES,
+                                                    .addresses_per_user = 2 * DEBT_SENDERS},
+                              100));
+    return quota ? 0 : -1;
+}
+
+static int drop_quota(void **state)
+{
+    (void)state;
+    quota_free(quota);
+    return 0;
+}
+
+static void a_sender_that_takes_nothing_is_tried_ever_more_rarely(void **state)
+{
+    struct debts debts;
+    struct outbox outbox = {0};
+    uint64_t now = 0;
+
+    (void)state;
+    debts_init(&debts, quota);
+    assert_int_equal(outbox_add(&debts, 1, "a", 1, 0), 0);
+    while (debts.retry_at - now < DEBT_RETRY_USEC_MAX) {
+        uint64_t before = debts.retry_at - now;
+        now = debts.retry_at;
+        debts_pay(&debts, now, outbox_channel(&outbox));
+        assert_true(debts.retry_at - now > before);
+        assert_true(outbox.attempts < 20);
+    }
+    now = debts.retry_at;
+    debts_pay(&debts, now, outbox_channel(&outbox));
+    assert_int_equal(debts.retry_at - now, DEBT_RETRY_USEC_MAX);
+
+    /* It reads again: from then on it is looked after often. */
+    assert_int_equal(outbox_add(&debts, 1, "b", 1, now), 0);
+    outbox.room = 1;
+    now = debts.retry_at;
+    debts_pay(&debts, now, outbox_channel(&outbox));
+    assert_int_equal(debts.retry_at - now, DEBT_RETRY_USEC_MIN);
+    debts_deinit(&debts);
+}
+
+static void who_is_put_off_is_tried_again_at_once_and_first_comes_first(void **state)
+{
+    struct outbox outbox = {.is_busy = true, .room = 3};
+    struct debts debts;
+    uint64_t now = 1000;
+
+    (void)state;
+    debts_init(&debts, quota);
+    for (unsigned sender = 0; sender < 3; sender++) {
+        outbox_add(&debts, sender, "a", 1, now);
+        outbox_add(&debts, sender, "b", 1, now);
+    }
+    now = debts.retry_at;
+    debts_pay(&debts, now, outbox_channel(&outbox));
+    assert_string_equal(outbox.sent, "0:a 0:b 1:a ");
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(debts.retry_at, now + DEBT_RETRY_USEC_MIN);
+        now = debts.retry_at;
+        debts_pay(&debts, now, outbox_channel(&outbox));
+    }
+    outbox.room = 2;
+    debts_pay(&debts, debts.retry_at, outbox_channel(&outbox));
+    assert_string_equal(outbox.sent, "0:a 0:b 1:a 1:b 2:a ");
+    debts_deinit(&debts);
+}
+
+static void one_sender_that_does_not_read_keeps_no_other_waiting(void **state)
+{
+    struct debts debts;
+    struct outbox outbox = {0};
+    uint64_t late;
+
+    (void)state;
+    debts_init(&debts, quota);
+    assert_int_equal(outbox_add(&debts, 1, "a", 1, 0), 0);
+    for (int i = 0; i < 20; i++) {
+        debts_pay(&debts, debts.retry_at, outbox_channel(&outbox));
+    }
+    late = debts.retry_at;
+    assert_int_equal(outbox_add(&debts, 2, "b", 1, late - 1000), 0);
+    assert_int_equal(debts.retry_at, late - 1000 + DEBT_RETRY_USEC_MIN);
+    outbox.room = 1;
+    debts_pay(&debts, debts.retry_at, outbox_channel(&outbox));
+    assert_string_equal(outbox.sent, "2:b ");
+    assert_int_equal(debts.retry_at, late);
+    debts_deinit(&debts);
+}
+
+static void one_that_is_not_refused_but_does_not_read_is_sent_ever_less(void **state)
+{
+    struct debts debts;
+    struct outbox outbox = {.room = 100000, .weight = 10};
+    uint64_t now = 0;
+    unsigned sent;
+
+    (void)state;
+    debts_init(&debts, quota);
+    for (int i = 0; i < DEBT_DATAGRAMS_PER_SENDER; i++) {
+        assert_int_equal(outbox_add(&debts, 1, "x", 1, 0), 0);
+    }
+    for (int i = 0; i < 30; i++) {
+        now = debts.retry_at;
+        debts_pay(&debts, now, outbox_channel(&outbox));
+    }
+    /* Half of the send buffer, 1000 bytes, is as far as this goes, and slowly at the end. */
+    assert_true(outbox.queued <= 500 + 10 * DEBT_BURST_MAX);
+    assert_int_equal(debts.retry_at - now, DEBT_RETRY_USEC_MAX);
+
+    /* It has read everything: the rest goes out at once. */
+    outbox.queued = 0;
+    sent = outbox.attempts;
+    for (int i = 0; i < 8; i++) {
+        debts_pay(&debts, debts.retry_at, outbox_channel(&outbox));
+        outbox.queued = 0;
+    }
+    assert_true(outbox.attempts - sent > 2 * DEBT_BURST_MAX);
+    debts_deinit(&debts);
+}
+
+static void one_user_with_many_addresses_leaves_others_half_of_the_buffer(void **state)
+{
+    struct debts debts;
+    struct outbox outbox = {.room = 1000000, .weight = 10, .reader = '9', .queued = 490};
+    struct sender good = outbox_sender(9);
+    uint64_t now = 0;
+
+    (void)state;
+    debts_init(&debts, quota);
+    good.uid++;
+    for (int turn = 0; turn < 2000; turn++) {
+        for (unsigned sender = 1000; sender < 1100; sender++) {
+            (void)outbox_add(&debts, sender, "x", 1, now);
+        }
+        if (debts.retry_at == UINT64_MAX) {
+            break;
+        }
+        now = debts.retry_at;
+        outbox.sent[0] = '\0';
+        debts_pay(&debts, now, outbox_channel(&outbox));
+    }
+    /* Half of 1000 bytes, a sixteenth, and the last reply of each. */
+    assert_in_range(outbox.queued, 500, 500 + 1000 / DEBT_TRUST_SHARE + DEBT_BURST_MAX * 10);
+    assert_true(outbox.queued < 1000);
+
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(debts_add(&debts, &good, "y", 1, now), 0);
+    }
+    for (int turn = 0; turn < 50 && debts_owed_to(&debts, &good) > 0; turn++) {
+        now = debts.retry_at;
+        outbox.sent[0] = '\0';
+        debts_pay(&debts, now, outbox_channel(&outbox));
+    }
+    assert_int_equal(debts_owed_to(&debts, &good), 0);
+    debts_deinit(&debts);
+}
+
+static void one_that_reads_is_seen_to_although_others_are_sent_more_in_the_meantime(void **state)
+{
+    struct debts debts;
+    struct outbox outbox = {.room = 1000, .weight = 10, .queued = 600, .floor = 600};
+    struct sender good = outbox_sender(1);
+    int turns = 0;
+
+    (void)state;
+    debts_init(&debts, quota);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(outbox_add(&debts, 1, "x", 1, 0), 0);
+    }
+    debts_pay(&debts, debts.retry_at, outbox_channel(&outbox));
+    assert_int_equal(outbox.attempts, 1);
+    outbox.queued += 30; /* of others, for good; this one has read */
+    outbox.floor += 30;
+    while (debts_owed_to(&debts, &good) > 0) {
+        debts_pay(&debts, debts.retry_at, outbox_channel(&outbox));
+        outbox.queued = 630;
+        assert_true(++turns < 100);
+    }
+    debts_deinit(&debts);
+}
+
+static void one_that_reads_is_seen_to_although_others_have_more_unread_now_and_then(void **state)
+{
+    struct debts debts;
+    struct outbox outbox = {.room = 1000, .weight = 10, .queued = 700, .floor = 600};
+    struct sender good = outbox_sender(1);
+
+    (void)state;
+    debts_init(&debts, quota);
+    assert_int_equal(outbox_add(&debts, 1, "x", 1, 0), 0);
+    for (int turn = 0; turn < 10; turn++) {
+        debts_pay(&debts, debts.retry_at, outbox_channel(&outbox));
+        assert_int_equal(debts.senders, 1);
+        outbox.queued = 650 + (size_t)turn * 10;
+    }
+    outbox.queued = 600;
+    debts_pay(&debts, debts.retry_at, outbox_channel(&outbox));
+    assert_int_equal(debts.senders, 0);
+    assert_false(debts_owed_to(&debts, &good));
+    assert_true(debts.retry_at == UINT64_MAX);
+    debts_deinit(&debts);
+}
+
+static void one_that_does_not_read_is_sent_more_ever_more_rarely(void **state)
+{
+    struct debts debts;
+    struct outbox outbox = {.room = 1000, .weight = 1, .queued = 600, .floor = 600};
+    uint64_t now = 0;
+
+    (void)state;
+    debts_init(&debts, quota);
+    for (int i = 0; i < 500; i++) {
+        assert_int_equal(outbox_add(&debts, 1, "x", 1, 0), 0);
+    }
+    while (now < (uint64_t)600 * 1000 * 1000) {
+        now = debts.retry_at;
+        debts_pay(&debts, now, outbox_channel(&outbox));
+        outbox.floor = outbox.queued;
+    }
+    /* What its user may leave unread, and no more. */
+    assert_in_range(outbox.queued, 600, 600 + 1000 / DEBT_TRUST_SHARE + 1);
+    debts_deinit(&debts);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_sender_that_takes_nothing_is_tried_ever_more_rarely),
+        cmocka_unit_test(who_is_put_off_is_tried_again_at_once_and_first_comes_first),
+        cmocka_unit_test(one_sender_that_does_not_read_keeps_no_other_waiting),
+        cmocka_unit_test(one_that_is_not_refused_but_does_not_read_is_sent_ever_less),
+        cmocka_unit_test(one_user_with_many_addresses_leaves_others_half_of_the_buffer),
+        cmocka_unit_test(one_that_reads_is_seen_to_although_others_are_sent_more_in_the_meantime),
+        cmocka_unit_test(one_that_reads_is_seen_to_although_others_have_more_unread_now_and_then),
+        cmocka_unit_test(one_that_does_not_read_is_sent_more_ever_more_rarely),
+    };
+
+    return cmocka_run_group_tests_name("payment", tests, make_quota, drop_quota);
+}
