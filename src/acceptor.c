@@ -18,7 +18,6 @@ enum {
      * the time, in pieces of this length. It is the clients that wait then, whose next attempts
      * come the later.
      */
-    REFUSALS_PER_TURN = 1,
     REFUSALS_SHARE = 4,
     REFUSALS_NSEC = 16 * 1000,
     /* Accepting is tried again after this long even if no own descriptor became free: what is
@@ -98,35 +97,36 @@ static uint64_t count_refused(const struct loop *loop)
 static void acceptor_ready(struct loop *loop, struct watch *watch, uint32_t events)
 {
     struct acceptor *acceptor = CONTAINER_OF(watch, struct acceptor, watch);
-    uint64_t begun = loop_now_nsec();
-    uint64_t refused = count_refused(loop);
     bool is_crowded = turns_are_scarce(&loop->turns);
     unsigned max = is_crowded ? 1 : acceptor->expected;
+    unsigned admitted = 0;
+    unsigned refused = 0;
     bool more = true;
-    unsigned n = 0;
 
     (void)events;
     if (loop->draining) {
         return; /* its event stood behind the one that began the end */
     }
-    if (is_crowded && acceptor->turn == loop->turns.turn) {
-        return;
-    }
-    acceptor->turn = loop->turns.turn;
-    while (more && n < max && !has_enough(loop) &&
-           count_refused(loop) < refused + REFUSALS_PER_TURN) {
+    /* One at least, whatever others have been spent on: another socket's must not keep it out. */
+    while (more && admitted < max && !has_enough(loop) &&
+           (refused == 0 || loop->refusing_nsec < REFUSALS_NSEC)) {
+        uint64_t begun = loop_now_nsec();
+        uint64_t before = count_refused(loop);
         more = accept_one(loop, acceptor);
-        n += more;
-    }
-    if (count_refused(loop) > refused) {
-        loop->refusing_nsec += loop_now_nsec() - begun;
+        if (count_refused(loop) > before) {
+            loop->refusing_nsec += loop_now_nsec() - begun;
+            refused++;
+        } else {
+            admitted += more;
+        }
     }
     if (!more) {
         acceptor->expected = 1;
-    } else if (n == acceptor->expected && !is_crowded && acceptor->expected < ACCEPTS_PER_TURN) {
+    } else if (admitted == acceptor->expected && !is_crowded &&
+               acceptor->expected < ACCEPTS_PER_TURN) {
         acceptor->expected *= 2;
     }
-    if (n > 0 && loop->common->n > 1) {
+    if (admitted + refused > 0 && loop->common->n > 1) {
         queue_up(loop, acceptor);
     }
 }

@@ -11,7 +11,6 @@ struct acceptor {
     int type; /* SOCK_STREAM or SOCK_SEQPACKET */
     enum role role;
     unsigned expected; /* how many connections are taken in at the next event */
-    uint64_t turn;     /* when some were taken in last */
     struct acceptor *next;
 };
 

@@ -23,17 +23,24 @@ static bool is_quiet(const struct loop *loop, int n, uint64_t bytes)
            (bytes < (uint64_t)n * BULK || counter_get(&loop->counters, COUNTER_CONNECTED) <= 2);
 }
 
+/* The turn is noted of what goes first, which is not served twice in one. */
+static void serve(struct loop *loop, struct watch *watch, uint32_t events)
+{
+    watch->turn = loop->turns.turn;
+    watch->ready(loop, watch, events);
+}
+
 /*
  * What EVENTS say waits until its guest is served again. What is postponed already keeps its place:
- * an end comes up in each turn, because it is reported even of what is not watched (epoll_ctl(2)).
- * Nor is it served before what was there first: on seqpacket an event without an end promises a
- * message (echo.c).
+ * an end is reported even of what is not watched (epoll_ctl(2)); once, not in each turn, where it
+ * would take the room of others. Nor is it served before what was there first: on seqpacket an
+ * event without an end promises a message (echo.c).
  */
 static void postpone(struct loop *loop, struct watch *watch, uint32_t events)
 {
     if (watch_is_postponed(watch)) {
         watch->postponed |= events;
-    } else if (loop_control(loop, EPOLL_CTL_MOD, watch, 0) == 0) {
+    } else if (loop_control(loop, EPOLL_CTL_MOD, watch, EPOLLET) == 0) {
         watch->postponed = events;
         turns_postpone(&loop->turns, watch);
     }
@@ -70,15 +77,17 @@ static void serve_first(struct loop *loop)
     nfds_t n = 0;
 
     for (struct watch *watch = loop->first; watch && n < FIRST_AT_ONCE; watch = watch->next) {
-        fds[n] = (struct pollfd){.fd = watch->fd, .events = POLLIN};
-        watches[n++] = watch;
+        if (watch->turn != loop->turns.turn) {
+            fds[n] = (struct pollfd){.fd = watch->fd, .events = POLLIN};
+            watches[n++] = watch;
+        }
     }
     if (poll(fds, n, 0) <= 0) {
         return;
     }
     for (nfds_t i = 0; i < n; i++) {
         if (fds[i].revents != 0 && watches[i]->link) {
-            watches[i]->ready(loop, watches[i], EPOLLIN);
+            serve(loop, watches[i], EPOLLIN);
         }
     }
 }
@@ -97,7 +106,7 @@ int loop_dispatch(struct loop *loop, struct epoll_event *events, int n)
             (watch->guest && !turns_take(&loop->turns, watch->guest))) {
             postpone(loop, watch, events[i].events);
         } else {
-            watch->ready(loop, watch, events[i].events);
+            serve(loop, watch, events[i].events);
         }
     }
     if (loop->turns.is_crowded) {

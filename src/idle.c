@@ -77,7 +77,7 @@ static void close_idle(struct loop *loop)
     loop->tick++;
     for (struct connection *connection = loop->connections; connection; connection = next) {
         next = connection->next;
-        if (has_read(connection)) {
+        if (has_read(connection) || watch_is_postponed(&connection->watch)) {
             connection->used = loop->tick;
         }
         /* One more, because the first step had begun before it was used. */

@@ -90,6 +90,7 @@ int loop_init(struct loop *loop, struct common *common, size_t index,
         .pipe = {-1, -1},
         .busy_poll = busy_poll_new(busy_poll),
     };
+    loop->first_end = &loop->first;
     turns_init(&loop->turns);
     find_send_buffers(loop);
     loop->slot_size = (message_max(loop) + page - 1) / page * page;
@@ -131,12 +132,10 @@ int loop_watch(struct loop *loop, struct watch *watch, uint32_t events)
 
     watch->interest = events;
     if (r == 0 && watch->goes_first) {
-        watch->next = loop->first;
-        watch->link = &loop->first;
-        if (watch->next) {
-            watch->next->link = &watch->next;
-        }
-        loop->first = watch;
+        watch->next = NULL;
+        watch->link = loop->first_end;
+        *watch->link = watch;
+        loop->first_end = &watch->next;
     }
     return r;
 }
@@ -158,6 +157,8 @@ void loop_unwatch(struct loop *loop, struct watch *watch)
         *watch->link = watch->next;
         if (watch->next) {
             watch->next->link = watch->link;
+        } else {
+            loop->first_end = watch->link;
         }
         watch->link = NULL;
     }

@@ -36,6 +36,7 @@ struct watch {
     uint32_t postponed; /* and those that have come and are to be served later: it is not watched */
     struct watch *next; /* of those of its guest that are postponed, or of those that go first; */
     struct watch **link; /* what points at this one, NULL if nothing does */
+    uint64_t turn;       /* the one in which it was served last */
 };
 
 static inline bool watch_is_postponed(const struct watch *watch)
@@ -65,7 +66,8 @@ struct loop {
     int pipe[2];            /* for transfer_splice(); empty between two messages, or -1 */
 
     struct turns turns;
-    struct watch *first; /* of those that go first */
+    struct watch *first; /* of those that go first, in the order in which they came */
+    struct watch **first_end;
     struct busy_poll busy_poll;
     bool quiet;        /* the last turn had little to do: looking again may pay */
     struct watch *hot; /* where something is most likely to come next, or NULL */

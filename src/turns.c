@@ -143,7 +143,7 @@ struct watch *turns_next(struct turns *turns)
     watch = guest->first;
     turns_forget(turns, watch);
     count_turn(turns, guest);
-    if (guest->first && !has_turn(turns, guest)) {
+    if (guest->first && guest->taken % turns->per_user == 0) {
         step_out(turns, guest);
         queue_up(turns, guest);
     }

@@ -158,6 +158,28 @@ static void where_there_is_room_again_as_much_comes_as_that(void **state)
     turns_leave(&turns, guest);
 }
 
+static void users_have_theirs_in_turn_without_a_crowd_too(void **state)
+{
+    struct guest *one = join(alice);
+    struct guest *other = join(bob);
+    struct watch watches[MANY];
+    struct watch its;
+
+    (void)state;
+    postpone(one, watches, MANY);
+    postpone(other, &its, 1);
+    turns_begin(&turns, 0);
+    for (int i = 0; i < TURNS_PER_USER; i++) {
+        assert_ptr_equal(turns_next(&turns), &watches[i]);
+    }
+    assert_ptr_equal(turns_next(&turns), &its);
+    for (int i = TURNS_PER_USER; i < MANY; i++) {
+        assert_ptr_equal(turns_next(&turns), &watches[i]);
+    }
+    turns_leave(&turns, one);
+    turns_leave(&turns, other);
+}
+
 /* Takes out the watches whose numbers are bits of WHICH, of the five of each of two guests. */
 static void forget_some(unsigned which)
 {
@@ -202,6 +224,7 @@ int main(void)
         cmocka_unit_test_setup(what_comes_later_waits_behind_what_is_postponed, set_up),
         cmocka_unit_test_setup(what_is_postponed_comes_in_order_and_users_in_turn, set_up),
         cmocka_unit_test_setup(where_there_is_room_again_as_much_comes_as_that, set_up),
+        cmocka_unit_test_setup(users_have_theirs_in_turn_without_a_crowd_too, set_up),
         cmocka_unit_test_setup(any_of_it_can_be_taken_out, set_up),
     };
 
