@@ -118,12 +118,12 @@ static unsigned find_burst_when_crowded(struct debtor *debtor, uint64_t now, boo
     return may_be_sent_more(debtor, now, channel) ? 1 : 0;
 }
 
-/* Sends a burst to one debtor, and says when it is to be tried again. */
-static void pay_one(struct debts *debts, struct debtor *debtor, uint64_t now,
+/* Sends a burst to one debtor while BEFORE bytes of the send buffer are in use, and says when it is
+ * to be tried again. Returns whether anything was tried. */
+static bool pay_one(struct debts *debts, struct debtor *debtor, size_t before, uint64_t now,
                     const struct debt_channel *channel)
 {
     const struct debtor *first = debts_find_before(debts, &debtor->sender);
-    size_t before = channel->queued(channel->context);
     bool is_crowded = before >= channel->capacity / 2;
     bool reads;
     unsigned burst;
@@ -131,7 +131,7 @@ static void pay_one(struct debts *debts, struct debtor *debtor, uint64_t now,
 
     if (first) {
         debtor->retry_at = first->retry_at;
-        return;
+        return false;
     }
     burst = is_crowded ? find_burst_when_crowded(debtor, now, &reads, channel)
                        : find_burst(debtor, before, &reads);
@@ -139,7 +139,7 @@ static void pay_one(struct debts *debts, struct debtor *debtor, uint64_t now,
     taken = burst > 0 ? pay_burst(debts, debtor, burst, before, now, channel) : 0;
     if (debtor->postponed) {
         debtor->retry_at = now + DEBT_RETRY_USEC_MIN; /* that tells nothing of it */
-        return;
+        return true;
     }
     if (reads && taken > 0) {
         debtor->retry_after = DEBT_RETRY_USEC_MIN;
@@ -151,6 +151,7 @@ static void pay_one(struct debts *debts, struct debtor *debtor, uint64_t now,
         debtor->burst = debtor->burst > 1 ? debtor->burst / 2 : 1;
     }
     debtor->retry_at = now + debtor->retry_after;
+    return burst > 0;
 }
 
 void debts_pay(struct debts *debts, uint64_t now, const struct debt_channel *channel)
@@ -162,8 +163,8 @@ void debts_pay(struct debts *debts, uint64_t now, const struct debt_channel *cha
     while (*link) {
         struct debtor *debtor = *link;
         debtor->low = queued < debtor->low ? queued : debtor->low;
-        if (debtor->retry_at <= now) {
-            pay_one(debts, debtor, now, channel);
+        if (debtor->retry_at <= now && pay_one(debts, debtor, queued, now, channel)) {
+            queued = channel->queued(channel->context);
         }
         if (!debtor->first && debtor->unproven == 0) {
             debts_forget(debts, link);
