@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { CLIENTS = 100, PATIENCE_SECONDS = 20 };
+enum { CLIENTS = 100, PATIENCE_SECONDS = 60 };
 
 static void print_help(void)
 {

@@ -10,7 +10,7 @@ import tempfile
 SWARM = os.environ.get("UDS_ECHO_SWARM", "swarm")
 # Who leaves politely reads all that it is owed: of these nothing may be missing.
 FAIR = ("echo", "half-close", "largest", "empty", "trickle", "passing", "late")
-PATIENCE = 90.0  # seconds for what takes seconds, also where a sanitizer slows everything down
+PATIENCE = 300.0  # seconds for what takes seconds, also where a sanitizer slows everything down
 
 
 class Swarm:

@@ -52,7 +52,7 @@ def test_go(service, tmp_path):
     need("go")
     environment = {**os.environ, "GOCACHE": str(tmp_path / "cache"), "GO111MODULE": "off", "CGO_ENABLED": "0"}
     program = str(tmp_path / "client")
-    built = run("go", "build", "-o", program, f"{HERE}/clients/client.go", env=environment)
+    built = run("go", "build", "-o", program, f"{HERE}/clients/client.go", env=environment, timeout=600)
     assert built.returncode == 0, built.stderr
     done = run(program, service.path(STREAM), service.path(SEQPACKET), service.path(DGRAM))
     assert (done.returncode, done.stdout) == (0, "ok\n"), done.stderr

@@ -100,7 +100,7 @@ def test_a_datagram_socket_goes_from_who_is_busy_to_who_is_not(eight):
     datagrams, streams = listening(DGRAM), listening(STREAM)
     process = eight([datagrams, streams])
     crowd = Crowd(process, datagrams, streams)
-    assert eventually(lambda: crowd.look() >= 3), f"{len(crowd.hands)} have had it"
+    assert eventually(lambda: crowd.look() >= 3, 60), f"{len(crowd.hands)} have had it"
     assert process.terminate() == 0
     assert "dropped" not in process.log()
 
@@ -113,7 +113,7 @@ def test_what_is_owed_goes_along_with_the_socket(eight):
     for i in range(count):
         late.send(i.to_bytes(4, "big"))
     crowd = Crowd(process, datagrams, streams)
-    assert eventually(lambda: crowd.look() >= 3), f"{len(crowd.hands)} have had it"
+    assert eventually(lambda: crowd.look() >= 3, 60), f"{len(crowd.hands)} have had it"
     assert [int.from_bytes(late.recv(10), "big") for _ in range(count)] == list(range(count))
     crowd.leave()
     assert process.wait() == 0

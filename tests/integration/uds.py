@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-PATIENCE = 10.0  # seconds for what takes milliseconds
+PATIENCE = 30.0  # seconds for what takes milliseconds
 
 STREAM, SEQPACKET, DGRAM = "stream", "seqpacket", "dgram"
 TYPES = {STREAM: socket.SOCK_STREAM, SEQPACKET: socket.SOCK_SEQPACKET, DGRAM: socket.SOCK_DGRAM}
@@ -133,13 +133,13 @@ def falls_silent(pid):
         text = "".join(Path(f"/proc/{pid}/task/{number}/status").read_text() for number in threads(pid))
         return sum(int(number) for number in re.findall(r"^voluntary_ctxt_switches:\s+(\d+)", text, re.M))
 
-    last = [switches(), 0]
+    last = [switches(), time.monotonic()]
 
     def quiet():
         now = switches()
-        last[1] = last[1] + 1 if now == last[0] else 0
-        last[0] = now
-        return last[1] >= 300  # some 1.5 s
+        if now != last[0]:
+            last[:] = now, time.monotonic()
+        return time.monotonic() - last[1] > 1.5
 
     return eventually(quiet)
 
@@ -188,8 +188,8 @@ def findings(log):
     return re.findall(r"^.*(?:Sanitizer|runtime error:|Assertion|status=31/SYS).*$|^==\d+==.*$", log, re.M)
 
 
-def run(*command, **more):
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **more)
+def run(*command, timeout=60, **more):
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, **more)
 
 
 class Units:
