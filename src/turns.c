@@ -93,6 +93,7 @@ static void step_out(struct turns *turns, struct guest *guest)
     struct guest **link = &turns->first;
 
     while (*link != guest) {
+        assert(*link); /* it is there */
         link = &(*link)->next;
     }
     *link = guest->next;
