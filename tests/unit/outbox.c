@@ -7,6 +7,16 @@
 #include <string.h>
 #include <sys/un.h>
 
+struct quota *outbox_quota_new(void)
+{
+    const struct quota_limits limits = {
+        .bytes_per_user = 2 * (uint64_t)DEBT_BYTES,
+        .addresses_per_user = 2 * DEBT_SENDERS,
+    };
+
+    return quota_new(quota_limits_complete(limits, 100));
+}
+
 struct sender outbox_sender(unsigned number)
 {
     struct sockaddr_un un = {.sun_family = AF_UNIX};

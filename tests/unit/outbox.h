@@ -20,6 +20,10 @@ struct outbox {
     char reader;   /* the one sender that reads at once, by its name */
 };
 
+/* An account for each user, on which he may be owed more than all debts together. NULL if there is
+ * no memory. */
+struct quota *outbox_quota_new(void);
+
 /* A sender made from a number. */
 struct sender outbox_sender(unsigned number);
 

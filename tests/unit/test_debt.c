@@ -10,10 +10,7 @@ static struct quota *quota;
 static int make_quota(void **state)
 {
     (void)state;
-    quota = quota_new(
-        quota_limits_complete((struct quota_limits){.bytes_per_user = 2 * (uint64_t)DEBT_BYTES,
-                                                    .addresses_per_user = 2 * DEBT_SENDERS},
-                              100));
+    quota = outbox_quota_new();
     return quota ? 0 : -1;
 }
 
