@@ -57,7 +57,7 @@ int client_open(struct swarm *swarm, struct client *client)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
                                 .data.ptr = client};
-    int fd = wire_open(swarm);
+    int fd = wire_open(swarm, swarm->next_sender);
 
     if (fd < 0) {
         return fd;

@@ -2,6 +2,8 @@
 #include "wire.h"
 
 #include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -27,7 +29,6 @@ static bool is_marked(const struct swarm *swarm)
 
 static int prepare(const struct swarm *swarm, int fd)
 {
-    const struct sockaddr_un any = {.sun_family = AF_UNIX};
     const int on = 1;
 
     if (swarm->send_buffer > 0 &&
@@ -35,11 +36,6 @@ static int prepare(const struct swarm *swarm, int fd)
         return -errno;
     }
     if (is_marked(swarm) && setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0) {
-        return -errno;
-    }
-    /* The kernel chooses an address for it (unix(7), autobind). */
-    if (swarm->type == SOCK_DGRAM &&
-        bind(fd, (const struct sockaddr *)&any, sizeof(sa_family_t)) < 0) {
         return -errno;
     }
     return 0;
@@ -61,13 +57,44 @@ static int open_prepared(const struct swarm *swarm)
     return fd;
 }
 
-int wire_open(const struct swarm *swarm)
+/*
+ * An abstract address that nobody else has had. One that the kernel chooses (unix(7), autobind) is
+ * one of 2^20 at random, so it may have been that of a client who left with answers on their way,
+ * and these would come to this one.
+ */
+static int bind_to_own(int fd, uint32_t sender)
+{
+    struct sockaddr_un own = {.sun_family = AF_UNIX};
+    int length = snprintf(own.sun_path + 1, sizeof(own.sun_path) - 1, "swarm/%ld/%u",
+                          (long)getpid(), (unsigned)sender);
+    socklen_t size = (socklen_t)offsetof(struct sockaddr_un, sun_path) + 1 + (socklen_t)length;
+
+    return bind(fd, (const struct sockaddr *)&own, size) < 0 ? -errno : 0;
+}
+
+static int find_place(const struct swarm *swarm, int fd, uint32_t sender)
+{
+    const struct sockaddr *service = (const struct sockaddr *)&swarm->service;
+
+    if (swarm->type == SOCK_DGRAM) {
+        int r = bind_to_own(fd, sender);
+        if (r < 0 || !swarm->connects) {
+            return r;
+        }
+    }
+    return connect(fd, service, swarm->service_length) < 0 ? -errno : 0;
+}
+
+int wire_open(const struct swarm *swarm, uint32_t sender)
 {
     int fd = open_prepared(swarm);
+    int r;
 
-    if (fd >= 0 && (swarm->type != SOCK_DGRAM || swarm->connects) &&
-        connect(fd, (const struct sockaddr *)&swarm->service, swarm->service_length) < 0) {
-        int r = -errno;
+    if (fd < 0) {
+        return fd;
+    }
+    r = find_place(swarm, fd, sender);
+    if (r < 0) {
         close(fd);
         return r;
     }
