@@ -38,7 +38,7 @@ def test_a_process_that_is_killed_takes_its_connections_along_and_nothing_else(l
 
 
 def test_a_process_that_hangs_is_ended_by_the_watchdog(laboratory):
-    laboratory.start(service="WatchdogSec=2s")
+    laboratory.start(service="WatchdogSec=6s")
     with laboratory.trial("SIGSTOP, until the watchdog ends it", "1") as trial:
         trial.keeps_process = False
         trial.ends = [ABORTED]

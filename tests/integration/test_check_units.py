@@ -111,10 +111,10 @@ def break_service(units, command, more=""):
 @pytest.mark.parametrize("prefix", [[], None], ids=("root", "visitor"))
 def test_a_service_that_fails_at_each_start_is_said_with_its_status(units, kind, prefix):
     # As the daemon does for a wrong policy: it pauses, fails, and is started again for the client that waits.
-    break_service(units, "sleep 0.5; exit 78")
+    break_service(units, "sleep 1; exit 78")
     units.systemctl("start", units.socket)
     prefix = ordinary(MEMBER) if prefix is None else prefix
-    facts = wrong(UNREACHABLE, "service-failed", "--timeout=700ms", units.path(kind), prefix=prefix)
+    facts = wrong(UNREACHABLE, "service-failed", "--timeout=2500ms", units.path(kind), prefix=prefix)
     assert "uds-echo.service" in facts["message"] and "exit status 78" in facts["message"]
     assert facts["unit"]["service_state"]["exit_status"] == 78
     lines = facts["advice"].splitlines()
@@ -126,15 +126,15 @@ def test_a_service_that_fails_at_each_start_is_said_with_its_status(units, kind,
 @systemd
 def test_a_service_that_crashes_is_said_with_the_signal(units):
     units.ends.add("code=killed, status=11/SEGV")
-    break_service(units, "sleep 0.5; kill -SEGV $$$$")
+    break_service(units, "sleep 1; kill -SEGV $$$$")
     units.systemctl("start", units.socket)
-    assert "killed by signal 11 (SIGSEGV)" in wrong(UNREACHABLE, "service-failed", "--timeout=700ms",
+    assert "killed by signal 11 (SIGSEGV)" in wrong(UNREACHABLE, "service-failed", "--timeout=2500ms",
                                                       prefix=ordinary(MEMBER))["message"]
 
 
 @systemd
 def test_a_socket_that_its_service_took_down_is_said_with_the_way_back(units):
-    break_service(units, "exit 78", "StartLimitBurst=3")
+    break_service(units, "exit 78", "StartLimitBurst=3\nStartLimitIntervalSec=1min")
     units.systemctl("start", units.socket)
     with contextlib.suppress(OSError):
         connect(STREAM, STREAM_SOCKET)

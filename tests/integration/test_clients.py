@@ -34,7 +34,7 @@ def test_socat(service, kind):
         DGRAM: f"UNIX-SENDTO:{service.path(DGRAM)},bind=/tmp/uds-echo-socat.{os.getpid()},umask=0",
     }[kind]
     # -t: how long it waits after the end of its input. Where there is an end to be received it comes earlier.
-    assert pipe(b"hello socat\n", "socat", "-t1" if kind == DGRAM else "-t10", "-", address) == b"hello socat\n"
+    assert pipe(b"hello socat\n", "socat", "-t3" if kind == DGRAM else "-t10", "-", address) == b"hello socat\n"
 
 
 def test_socat_moves_megabytes(service):

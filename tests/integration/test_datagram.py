@@ -142,12 +142,12 @@ def test_a_sender_that_never_reads_keeps_no_other_waiting(service, connected, si
 
 def test_a_sender_without_an_address_is_counted_and_the_others_are_served(daemon):
     server = listening(DGRAM)
-    process = daemon([server], "--exit-idle-time=500ms")
     nameless = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     for _ in range(3):
         nameless.sendto(b"x", server.getsockname())
     client = connect(DGRAM, server.getsockname())
     client.send(b"hello")
+    process = daemon([server], "--exit-idle-time=500ms")
     assert client.recv(10) == b"hello"
     assert process.wait() == 0
     assert "the sender has no address: 3" in process.log()
@@ -158,9 +158,9 @@ def test_a_sender_that_is_gone_is_counted_and_the_others_are_served(daemon):
     gone = connect(DGRAM, server.getsockname())
     gone.send(b"x")
     gone.close()
-    process = daemon([server], "--exit-idle-time=500ms")
     client = connect(DGRAM, server.getsockname())
     client.send(b"hello")
+    process = daemon([server], "--exit-idle-time=500ms")
     assert client.recv(10) == b"hello"
     assert process.wait() == 0
     assert "gone or out of reach: 1" in process.log()
@@ -242,14 +242,14 @@ def test_a_member_cannot_have_the_service_speak_to_systemd(units, target, tmp_pa
 def test_udp_from_the_port_that_is_served_is_not_answered(daemon):
     server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     server.bind(("127.0.0.1", 0))
-    process = daemon([server], "--exit-idle-time=300ms")
     other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     other.bind(("127.0.0.2", server.getsockname()[1]))
     other.settimeout(0.2)
     other.sendto(b"an echo of an echo", server.getsockname())
+    process = daemon([server], "--exit-idle-time=300ms")
+    assert process.wait() == 0
     with pytest.raises(TimeoutError):
         other.recv(100)
-    assert process.wait() == 0
     assert "another echo service: 1" in process.log()
 
 

@@ -43,6 +43,7 @@ def test_a_client_that_does_not_read_does_not_hold_the_stop_for_ever(daemon):
     server = listening(STREAM)
     process = daemon([server])
     client = connect(STREAM, server.getsockname())
+    assert echoes(client)
     fill(client)
     assert process.terminate() == 0
     assert "Connections closed at the stop, the client had not read in time: 1" in process.log()
@@ -52,6 +53,7 @@ def test_a_new_client_at_the_stop_waits_for_the_next_start(daemon):
     server = listening(STREAM)
     first = daemon([server])
     busy = connect(STREAM, server.getsockname())
+    assert echoes(busy)
     fill(busy)
     first.process.terminate()
     assert eventually(lambda: cannot_send(busy))
@@ -76,8 +78,8 @@ def cannot_send(client):
 @pytest.mark.parametrize("kind", CONNECTED)
 def test_it_is_not_idle_while_somebody_is_connected(daemon, kind):
     server = listening(kind)
-    process = daemon([server], "--exit-idle-time=50ms")
     client = connect(kind, server.getsockname())
+    process = daemon([server], "--exit-idle-time=50ms")
     assert echoes(client)
     time.sleep(0.5)
     assert process.process.poll() is None
@@ -88,11 +90,11 @@ def test_it_is_not_idle_while_somebody_is_connected(daemon, kind):
 
 def test_it_is_not_idle_while_replies_are_owed(daemon):
     server = listening(DGRAM)
-    process = daemon([server], "--exit-idle-time=50ms")
+    process = daemon([server], "--exit-idle-time=500ms")
     client = open_socket(DGRAM)
     for i in range(800):
         client.sendto(i.to_bytes(4, "big"), server.getsockname())
-    time.sleep(0.5)
+    time.sleep(1.5)
     assert process.process.poll() is None
     assert [int.from_bytes(client.recv(10), "big") for _ in range(800)] == list(range(800))
     assert process.wait() == 0

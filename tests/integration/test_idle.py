@@ -88,8 +88,8 @@ def test_without_connections_nothing_wakes_up(daemon):
 
 def test_the_service_leaves_when_those_who_were_idle_are_gone(daemon):
     server = listening(STREAM)
-    process = daemon([server], "--idle-timeout=400ms", "--exit-idle-time=300ms")
     client = connect(STREAM, server.getsockname())
+    process = daemon([server], "--idle-timeout=400ms", "--exit-idle-time=300ms")
     assert echoes(client)
     assert process.wait() == 0
     assert is_closed(client)

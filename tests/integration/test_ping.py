@@ -68,7 +68,7 @@ def test_ping_says_that_the_service_has_gone(echo, kind):
 def test_ping_goes_on_over_a_crash_of_the_service(units, kind):
     units.ends.add(KILLED)
     units.systemctl("start", "uds-echo.socket")
-    with subprocess.Popen([CLIENT, "ping", "-c", "300", "-i", "5ms", "--reconnect", units.path(kind)],
+    with subprocess.Popen([CLIENT, "ping", "-c", "600", "-i", "5ms", "--reconnect", units.path(kind)],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
             if "seq=20:" in line or "seq=20 " in line:
@@ -76,10 +76,10 @@ def test_ping_goes_on_over_a_crash_of_the_service(units, kind):
         os.kill(units.pid(), signal.SIGKILL)
         out, _ = process.communicate(timeout=60)
     if kind == DGRAM:  # may be lost with the process, or wait in the socket for the next one
-        assert "300 sent" in out
+        assert "600 sent" in out
     else:
         assert process.returncode == WRONG
-        assert "300 sent, 299 checked, 1 lost, connected anew 1 time" in out
+        assert "600 sent, 599 checked, 1 lost, connected anew 1 time" in out
 
 
 @pytest.mark.systemd

@@ -65,6 +65,7 @@ def test_who_has_much_unread_is_held_back_and_loses_nothing(daemon, kind):
     server = listening(kind)
     process = daemon([server], "--bytes-max-per-user=100K")
     hogs = [connect_as(ALICE, kind, server) for _ in range(8)]
+    assert all(echoes(hog) for hog in hogs)
     sent = [fill(hog, patience=1) for hog in hogs]  # the machine may be busy
     assert all(count > 100_000 for count in sent)
     assert echoes(connect_as(BOB, kind, server), b"x" * 20_000)
@@ -94,6 +95,7 @@ def test_who_has_much_unread_and_shuts_down_gets_it_all_and_the_end(daemon, kind
     server = listening(kind)
     daemon([server], "--bytes-max-per-user=1K")
     hogs = [connect_as(ALICE, kind, server) for _ in range(3)]
+    assert all(echoes(hog) for hog in hogs)
     sent = [fill(hog) for hog in hogs]
     for hog, count in zip(hogs, sent):
         hog.shutdown(socket.SHUT_WR)
@@ -169,6 +171,7 @@ def test_empty_messages_come_back_from_who_has_much_unread(daemon):
     server = listening(SEQPACKET)
     daemon([server], "--bytes-max-per-user=1K")
     hogs = [connect_as(ALICE, SEQPACKET, server) for _ in range(2)]
+    assert all(echoes(hog) for hog in hogs)
     sent = [fill(hog) for hog in hogs]
     assert len(receive_messages(hogs[0], sent[0])) == sent[0]
     for message in (b"", b"a", b"", b""):
@@ -180,6 +183,7 @@ def test_descriptors_passed_by_who_has_much_unread_are_not_kept(daemon):
     server = listening(STREAM)
     process = daemon([server], "--bytes-max-per-user=1K")
     hogs = [connect_as(ALICE, STREAM, server) for _ in range(2)]
+    assert all(echoes(hog) for hog in hogs)
     sent = [fill(hog) for hog in hogs]
     before = len(os.listdir(f"/proc/{process.pid}/fd"))
     assert len(receive_exactly(hogs[0], sent[0])) == sent[0]

@@ -57,6 +57,7 @@ def test_more_connections_than_one_message_takes_outlive_a_restart(service):
 @pytest.mark.parametrize("kind", CONNECTED)
 def test_what_a_client_is_owed_comes_after_a_restart(service, kind):
     client = service.connect(kind)
+    assert echoes(client)
     sent = fill(client)
     restart(service)
     restart(service)
@@ -67,6 +68,7 @@ def test_what_a_client_is_owed_comes_after_a_restart(service, kind):
 @pytest.mark.parametrize("kind", CONNECTED)
 def test_who_has_shut_down_gets_all_and_the_end_after_a_restart(service, kind):
     client = service.connect(kind)
+    assert echoes(client)
     sent = fill(client)
     client.shutdown(socket.SHUT_WR)
     restart(service)
@@ -162,7 +164,7 @@ def test_who_arrives_during_a_restart_is_served(service, kind):
 
 def test_a_stop_keeps_nothing_and_sends_out_what_is_owed(service):
     idle, slow = service.connect(STREAM), service.connect(STREAM)
-    assert echoes(idle)
+    assert echoes(idle) and echoes(slow)
     sent = fill(slow)
     stopping = threading.Thread(target=service.systemctl, args=("stop", service.socket, service.service))
     stopping.start()
@@ -183,6 +185,7 @@ def test_nothing_stays_in_the_store_after_a_restart(service):
 def test_where_nothing_is_kept_a_restart_ends_connections_as_a_stop_does(service):
     service.override(service.service, "[Service]\nFileDescriptorStoreMax=0\n")
     client = service.connect(STREAM)
+    assert echoes(client)
     sent = fill(client)
     began = time.time()
     restarting = threading.Thread(target=restart, args=(service,))
@@ -323,10 +326,10 @@ def test_a_program_that_fails_is_refused_by_the_service_itself(service, replacea
 
 def test_a_service_that_hangs_is_started_anew(service):
     service.ends |= {ABORTED, KILLED}
-    service.override(service.service, "[Service]\nWatchdogSec=3s\nTimeoutAbortSec=1s\n")
+    service.override(service.service, "[Service]\nWatchdogSec=6s\nTimeoutAbortSec=1s\n")
     client = service.connect(STREAM)
     assert echoes(client)
-    time.sleep(7)
+    time.sleep(9)
     assert echoes(client), "it is told in time that all is well"
     pid = service.pid()
     service.systemctl("kill", "--signal=STOP", "--kill-who=main", service.service)

@@ -134,8 +134,8 @@ def descriptors_of_clients(process):
 
 def test_nobody_leaves_while_another_serves(eight):
     server = listening(STREAM)
-    process = eight([server], "--exit-idle-time=50ms")
     lasting = connect(STREAM, server.getsockname())
+    process = eight([server], "--exit-idle-time=50ms")
     assert echoes(lasting)
     time.sleep(0.5)
     assert falls_silent(process.pid), "each is idle once, and waits"

@@ -107,7 +107,7 @@ def test_a_datagram_socket_goes_from_who_is_busy_to_who_is_not(eight):
 
 def test_what_is_owed_goes_along_with_the_socket(eight):
     datagrams, streams = listening(DGRAM), listening(STREAM)
-    process = eight([datagrams, streams], "--exit-idle-time=300ms")
+    process = eight([datagrams, streams], "--exit-idle-time=1s")
     late = connect(DGRAM, datagrams.getsockname())
     count = 900
     for i in range(count):
