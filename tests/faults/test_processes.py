@@ -88,7 +88,7 @@ def test_with_64_descriptors_a_storm_is_refused_and_others_are_served(laboratory
 @pytest.mark.skipif(VALGRIND, reason="valgrind accepts what is beyond the daemon's limit, and closes it")
 def test_with_64_descriptors_and_more_connections_allowed_they_wait_their_turn(laboratory):
     laboratory.start("--workers=1", "--connections-max=1000", "--connections-max-per-user=1000",
-                     service=FEW_DESCRIPTORS)
+                     service="LimitNOFILE=64")
     with laboratory.trial("RLIMIT_NOFILE of 64, and more connections than that") as trial:
         facts = trial.swarm("half-close", STREAM, uid=ALICE, clients=500, connections=scaled(3000, 500)).wait()
         assert facts["finished"] == facts["connections"]
