@@ -41,7 +41,6 @@ def test_a_process_that_is_killed_takes_its_connections_along_and_nothing_else(l
             wait_for_another_process(laboratory.units, pid)
 
 
-@pytest.mark.skipif(VALGRIND, reason="valgrind has much to say of a process that is aborted")
 def test_a_process_that_hangs_is_ended_by_the_watchdog(laboratory):
     laboratory.start(service="WatchdogSec=6s")
     with laboratory.trial("SIGSTOP, until the watchdog ends it", "1") as trial:
