@@ -11,7 +11,6 @@
 #include "activation.h"
 #include "debt.h"
 #include "loop.h"
-#include "trust.h"
 #include "walks.h"
 
 struct datagram {
@@ -22,8 +21,7 @@ struct datagram {
     in_port_t port;     /* of an internet socket, in network byte order; else 0 */
     size_t capacity;    /* bytes of the send buffer */
     size_t unwatched;   /* bytes sent since the last look at how many are unread */
-    bool is_crowded;    /* unread replies occupy more than half of it */
-    struct trust trust; /* who is answered directly then */
+    bool is_crowded;    /* unread replies occupy half of it, or more (debt.h) */
     struct walks walks; /* who has had paths followed in this turn */
     unsigned needs;     /* what the kernel says of senders: of the policy that was looked at last */
 

@@ -61,12 +61,6 @@ void debts_settle_one(struct debts *debts, struct debtor *debtor)
     free(debt);
 }
 
-void debtor_prove(struct debtor *debtor)
-{
-    account_prove(debtor->account, debtor->unproven);
-    debtor->unproven = 0;
-}
-
 void debts_forget(struct debts *debts, struct debtor **link)
 {
     struct debtor *debtor = *link;
@@ -80,7 +74,6 @@ void debts_forget(struct debts *debts, struct debtor **link)
     }
     tdelete(debtor, &debts->by_sender, compare);
     debts->senders--;
-    debtor_prove(debtor);
     account_drop_address(debtor->account);
     account_release(debtor->account);
     free(debtor);

@@ -20,18 +20,16 @@
  * how much of SO_SNDBUF is used by unread replies of all peers together (SIOCOUTQ). So a debtor is
  * paid in bursts that grow only if that figure falls after a burst.
  *
- * Once half of SO_SNDBUF is used so, what a debtor is sent has to be seen to be read before it is
- * sent more: then the figure comes down to where it was at least before, or some time afterwards.
- * (Looked at once only it would tell nothing, because of what others are sent and read.) What
- * nothing shows to be read is bounded for a user over all of its addresses, and one small reply to
- * each is allowed besides; who has been sent all that is owed remains a debtor until that is shown.
- * As what others have unread may hide it, a debtor is sent one more now and then, ever more rarely.
+ * Once half of SO_SNDBUF is used so, that is no proof: what others read would pass for what the
+ * debtor does. Then all replies are debts, and one user's are paid at a time (exclusive.h). Who has
+ * been sent all that is owed remains a debtor until it is known whether that was read.
  */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "exclusive.h"
 #include "quota.h"
 #include "sender.h"
 
@@ -45,9 +43,11 @@ enum {
     DEBT_RETRY_USEC_MIN = 50,
     DEBT_RETRY_USEC_MAX = 100 * 1000,
     DEBT_BURST_MAX = 64,
-    DEBT_ROOM = 1024,      /* what the kernel books for a reply besides its bytes, at most */
-    DEBT_TRUST_SHARE = 32, /* so much of the send buffer for what one user may not read */
-    DEBT_DOUBTS = 14,      /* so often the time doubles until who does not read is sent more */
+    DEBT_ROOM = 1024, /* what the kernel books for a reply besides its bytes, at most */
+    DEBT_TURN_SHARE =
+        64, /* so much of the send buffer for one user who reads, when it is crowded */
+    DEBT_FAILURES =
+        14, /* so often the time doubles until an address that does not read is sent more */
 };
 
 struct debtor;
@@ -60,7 +60,8 @@ struct debts {
     size_t senders;
     size_t datagrams;
     size_t bytes;
-    uint64_t retry_at; /* CLOCK_MONOTONIC in microseconds; UINT64_MAX without debts */
+    uint64_t retry_at;          /* CLOCK_MONOTONIC in microseconds; UINT64_MAX without debts */
+    struct exclusive exclusive; /* whose turn it is */
 };
 
 /* The way to the peers. */
@@ -72,8 +73,6 @@ struct debt_channel {
     int (*send)(void *context, const struct sender *sender, const void *data, size_t length);
     /* Bytes that unread replies of all peers occupy in the send buffer. */
     size_t (*queued)(void *context);
-    /* How many these were at least, of late. */
-    size_t (*floor)(void *context);
     void *context;
     size_t capacity; /* bytes of the send buffer */
 };
@@ -103,6 +102,20 @@ void debts_each(const struct debts *debts,
                 void (*take)(void *context, const struct sender *sender, const void *data,
                              size_t length),
                 void *context);
+
+/* Whether so much of a send buffer of CAPACITY bytes is in use that nobody is answered directly but
+ * who may pass. */
+static inline bool debts_are_crowded(size_t queued, size_t capacity)
+{
+    return queued >= capacity / 2;
+}
+
+/* Notes that QUEUED bytes are in use, at NOW, where they are crowded. */
+void debts_note(struct debts *debts, size_t queued, uint64_t now);
+
+/* Whether BYTES may be sent to UID directly even so, by what was noted last; they are noted then.
+ */
+bool debts_may_pass(struct debts *debts, uid_t uid, size_t bytes, size_t capacity);
 
 /* Tries every debtor whose time has come. */
 void debts_pay(struct debts *debts, uint64_t now, const struct debt_channel *channel);

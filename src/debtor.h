@@ -20,15 +20,12 @@ struct debtor {
     size_t bytes;
     uint64_t retry_at;
     uint64_t retry_after;
-    bool postponed;   /* it was not sent as much as it might have taken */
-    unsigned burst;   /* how many replies it is sent at a time */
-    size_t paid;      /* bytes of the send buffer that the last burst took */
-    size_t queued;    /* bytes of it that were in use after that */
-    size_t unproven;  /* bytes of it that nothing shows to be read (debt.h), on the account */
-    size_t base;      /* bytes that were in use at least, before the last burst */
-    size_t low;       /* and since then */
-    unsigned doubts;  /* how often it was sent more although it does not seem to read */
-    uint64_t paid_at; /* when it was sent something last while half of the buffer was in use */
+    bool postponed;    /* it was not sent as much as it might have taken */
+    unsigned burst;    /* how many replies it is sent at a time */
+    size_t paid;       /* bytes of the send buffer that the last burst took */
+    size_t queued;     /* bytes of it that were in use after that */
+    uint64_t turn;     /* the number of its last one while the buffer was crowded, */
+    unsigned failures; /* and how many in a row have not shown that it reads */
     struct debtor *next;
 };
 
@@ -41,5 +38,13 @@ void debts_settle_one(struct debts *debts, struct debtor *debtor);
 /* Forgets the debtor at LINK with all that is owed to it. */
 void debts_forget(struct debts *debts, struct debtor **link);
 
-/* What the debtor was sent is read, or there is room enough for it not to matter. */
-void debtor_prove(struct debtor *debtor);
+/* Sends up to COUNT replies. Returns how many the debtor took. */
+unsigned debtor_pay(struct debts *debts, struct debtor *debtor, unsigned count,
+                    const struct debt_channel *channel);
+
+/* The pause until it is tried again when it takes nothing: longer than the last one. */
+uint64_t debtor_find_pause(const struct debtor *debtor);
+
+/* debts_pay() while QUEUED bytes are in use, and the send buffer is crowded. */
+void debts_pay_crowded(struct debts *debts, size_t queued, uint64_t now,
+                       const struct debt_channel *channel);

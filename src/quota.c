@@ -114,7 +114,7 @@ static void forget_unheld(struct account *account)
         return;
     }
     assert(account->connections == 0 && account->bytes == 0 && account->datagrams == 0 &&
-           account->addresses == 0 && account->unproven == 0);
+           account->addresses == 0);
     tdelete(account, &account->quota->accounts, compare);
     free(account);
 }
@@ -293,19 +293,4 @@ bool account_add_address(struct account *account)
 void account_drop_address(struct account *account)
 {
     subtract(&account->addresses, 1);
-}
-
-void account_trust(struct account *account, size_t bytes)
-{
-    add(&account->unproven, bytes);
-}
-
-uint64_t account_unproven(const struct account *account)
-{
-    return get(&account->unproven);
-}
-
-void account_prove(struct account *account, size_t bytes)
-{
-    subtract(&account->unproven, bytes);
 }

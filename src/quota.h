@@ -54,7 +54,6 @@ struct account {
     _Atomic uint64_t datagrams;      /* of these, */
     _Atomic uint64_t datagram_bytes; /* and their bytes */
     _Atomic uint64_t addresses;      /* to which these are owed */
-    _Atomic uint64_t unproven;       /* bytes of send buffers that may never be read (debt.h) */
 };
 
 /*
@@ -113,9 +112,3 @@ void account_adopt_datagram(struct account *account, size_t bytes);
 void account_settle_datagram(struct account *account, size_t bytes);
 bool account_add_address(struct account *account);
 void account_drop_address(struct account *account);
-
-/* Bytes that were sent without a proof that they are read; how many these are; and that they have
- * been, or that it does not matter any more. */
-void account_trust(struct account *account, size_t bytes);
-uint64_t account_unproven(const struct account *account);
-void account_prove(struct account *account, size_t bytes);

@@ -140,13 +140,6 @@ static size_t way_queued(void *context)
     return find_unread(way->datagram);
 }
 
-static size_t way_floor(void *context)
-{
-    const struct way *way = context;
-
-    return trust_floor(&way->datagram->trust);
-}
-
 void reply_show_owed(struct datagram *datagram, struct loop *loop, size_t before)
 {
     counter_add(&loop->counters, COUNTER_OWED,
@@ -157,13 +150,10 @@ void reply_show_owed(struct datagram *datagram, struct loop *loop, size_t before
 static void look_unread(struct datagram *datagram)
 {
     size_t unread = find_unread(datagram);
-    bool was_crowded = datagram->is_crowded;
 
-    datagram->is_crowded = unread > datagram->capacity / 2;
+    datagram->is_crowded = debts_are_crowded(unread, datagram->capacity);
     if (datagram->is_crowded) {
-        trust_look(&datagram->trust, unread, datagram->capacity, loop_now());
-    } else if (was_crowded) {
-        trust_reset(&datagram->trust);
+        debts_note(&datagram->debts, unread, loop_now());
     }
 }
 
@@ -173,7 +163,6 @@ void reply_pay(struct datagram *datagram, struct loop *loop, uint64_t now)
     const struct debt_channel channel = {
         .send = way_send,
         .queued = way_queued,
-        .floor = way_floor,
         .context = &way,
         .capacity = datagram->capacity,
     };
@@ -222,8 +211,9 @@ static bool has_to_wait(struct datagram *datagram, const struct mmsghdr *message
     const struct sender *sender = sender_of(message);
 
     return debts_owed_to(&datagram->debts, sender) > 0 ||
-           (datagram->is_crowded && !trust_take(&datagram->trust, sender->uid,
-                                                DEBT_ROOM + message->msg_len, datagram->capacity));
+           (datagram->is_crowded &&
+            !debts_may_pass(&datagram->debts, sender->uid, DEBT_ROOM + message->msg_len,
+                            datagram->capacity));
 }
 
 /* How many of MESSAGES, from the first on, can be sent as they are: all but those that have to

@@ -4,9 +4,8 @@
 /*
  * The way out of a datagram socket: replies that go at once, those that are owed, and the watch
  * over the send buffer, which all senders share and which a sender that is connected and does not
- * read could fill. When unread replies occupy half of it, users are answered directly on credit
- * (trust.h), and what goes beyond that is owed, within their bounds (debt.h): the other half is for
- * those who read.
+ * read could fill. When unread replies occupy half of it, only one user at a time is answered (debt.h),
+ * and all others are owed their replies, within their bounds: the other half is for those who read.
  */
 
 #include "datagram.h"

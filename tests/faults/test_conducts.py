@@ -106,8 +106,8 @@ def test_datagrams_from_a_thousand_addresses_that_never_read_leave_others_theirs
     with laboratory.trial("datagrams from a thousand addresses of one user, never read") as trial:
         trial.swarm("mute", DGRAM, uid=MALLORY, clients=1000, sizes="100,5000", window=50, pause=100).ready()
         trial.swarm("mute", DGRAM, uid=MALLORY, clients=1000, sizes="1", window=50, pause=100, connected=True).ready()
-        trial.swarm("echo", DGRAM, uid=CAROL, clients=50, seconds=2).wait()
-        trial.swarm("echo", DGRAM, uid=BOB, clients=50, seconds=2, connected=True).wait()
+        trial.swarm("echo", DGRAM, uid=CAROL, clients=50, seconds=scaled(2)).wait()
+        trial.swarm("echo", DGRAM, uid=BOB, clients=50, seconds=scaled(2), connected=True).wait()
         trial.wait_for_trace(DROPPED)
 
 

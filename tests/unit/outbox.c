@@ -62,18 +62,11 @@ static size_t queued(void *context)
     return outbox->queued;
 }
 
-static size_t find_floor(void *context)
-{
-    const struct outbox *outbox = context;
-
-    return outbox->floor;
-}
-
 const struct debt_channel *outbox_channel(struct outbox *outbox)
 {
     static struct debt_channel channel;
 
-    channel = (struct debt_channel){
-        .send = put, .queued = queued, .floor = find_floor, .context = outbox, .capacity = 1000};
+    channel =
+        (struct debt_channel){.send = put, .queued = queued, .context = outbox, .capacity = 1000};
     return &channel;
 }

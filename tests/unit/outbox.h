@@ -16,7 +16,6 @@ struct outbox {
     unsigned attempts;
     size_t queued; /* bytes of the send buffer in use */
     size_t weight; /* bytes of it that each reply takes until it is read */
-    size_t floor;  /* bytes of it that were in use at least */
     char reader;   /* the one sender that reads at once, by its name */
 };
 

@@ -101,20 +101,21 @@ static void one_that_is_not_refused_but_does_not_read_is_sent_ever_less(void **s
     struct debts debts;
     struct outbox outbox = {.room = 100000, .weight = 10};
     uint64_t now = 0;
-    unsigned sent;
+    unsigned sent = 0;
 
     (void)state;
     debts_init(&debts, quota);
     for (int i = 0; i < DEBT_DATAGRAMS_PER_SENDER; i++) {
         assert_int_equal(outbox_add(&debts, 1, "x", 1, 0), 0);
     }
-    for (int i = 0; i < 30; i++) {
+    while (now < (uint64_t)30 * 1000 * 1000) {
+        sent = now < (uint64_t)10 * 1000 * 1000 ? outbox.attempts : sent;
         now = debts.retry_at;
         debts_pay(&debts, now, outbox_channel(&outbox));
     }
     /* Half of the send buffer, 1000 bytes, is as far as this goes, and slowly at the end. */
-    assert_true(outbox.queued <= 500 + 10 * DEBT_BURST_MAX);
-    assert_int_equal(debts.retry_at - now, DEBT_RETRY_USEC_MAX);
+    assert_in_range(outbox.queued, 500, 500 + 10 * DEBT_BURST_MAX);
+    assert_in_range(outbox.attempts - sent, 1, 3);
 
     /* It has read everything: the rest goes out at once. */
     outbox.queued = 0;
@@ -127,107 +128,22 @@ static void one_that_is_not_refused_but_does_not_read_is_sent_ever_less(void **s
     debts_deinit(&debts);
 }
 
-static void one_user_with_many_addresses_leaves_others_half_of_the_buffer(void **state)
+static void who_takes_nothing_has_no_turn_of_a_crowded_buffer(void **state)
 {
     struct debts debts;
-    struct outbox outbox = {.room = 1000000, .weight = 10, .reader = '9', .queued = 490};
-    struct sender good = outbox_sender(9);
-    uint64_t now = 0;
+    struct outbox outbox = {.room = 0, .queued = 600, .weight = 10};
 
     (void)state;
     debts_init(&debts, quota);
-    good.uid++;
-    for (int turn = 0; turn < 2000; turn++) {
-        for (unsigned sender = 1000; sender < 1100; sender++) {
-            (void)outbox_add(&debts, sender, "x", 1, now);
-        }
-        if (debts.retry_at == UINT64_MAX) {
-            break;
-        }
-        now = debts.retry_at;
-        outbox.sent[0] = '\0';
-        debts_pay(&debts, now, outbox_channel(&outbox));
-    }
-    /* Half of 1000 bytes, a sixteenth, and the last reply of each. */
-    assert_in_range(outbox.queued, 500, 500 + 1000 / DEBT_TRUST_SHARE + DEBT_BURST_MAX * 10);
-    assert_true(outbox.queued < 1000);
-
-    for (int i = 0; i < 20; i++) {
-        assert_int_equal(debts_add(&debts, &good, "y", 1, now), 0);
-    }
-    for (int turn = 0; turn < 50 && debts_owed_to(&debts, &good) > 0; turn++) {
-        now = debts.retry_at;
-        outbox.sent[0] = '\0';
-        debts_pay(&debts, now, outbox_channel(&outbox));
-    }
-    assert_int_equal(debts_owed_to(&debts, &good), 0);
-    debts_deinit(&debts);
-}
-
-static void one_that_reads_is_seen_to_although_others_are_sent_more_in_the_meantime(void **state)
-{
-    struct debts debts;
-    struct outbox outbox = {.room = 1000, .weight = 10, .queued = 600, .floor = 600};
-    struct sender good = outbox_sender(1);
-    int turns = 0;
-
-    (void)state;
-    debts_init(&debts, quota);
-    for (int i = 0; i < 20; i++) {
-        assert_int_equal(outbox_add(&debts, 1, "x", 1, 0), 0);
-    }
+    assert_int_equal(outbox_add(&debts, 1, "a", 1, 0), 0);
+    assert_int_equal(outbox_add(&debts, 2, "a", 1, 0), 0);
     debts_pay(&debts, debts.retry_at, outbox_channel(&outbox));
-    assert_int_equal(outbox.attempts, 1);
-    outbox.queued += 30; /* of others, for good; this one has read */
-    outbox.floor += 30;
-    while (debts_owed_to(&debts, &good) > 0) {
-        debts_pay(&debts, debts.retry_at, outbox_channel(&outbox));
-        outbox.queued = 630;
-        assert_true(++turns < 100);
-    }
-    debts_deinit(&debts);
-}
-
-static void one_that_reads_is_seen_to_although_others_have_more_unread_now_and_then(void **state)
-{
-    struct debts debts;
-    struct outbox outbox = {.room = 1000, .weight = 10, .queued = 700, .floor = 600};
-    struct sender good = outbox_sender(1);
-
-    (void)state;
-    debts_init(&debts, quota);
-    assert_int_equal(outbox_add(&debts, 1, "x", 1, 0), 0);
-    for (int turn = 0; turn < 10; turn++) {
-        debts_pay(&debts, debts.retry_at, outbox_channel(&outbox));
-        assert_int_equal(debts.senders, 1);
-        outbox.queued = 650 + (size_t)turn * 10;
-    }
-    outbox.queued = 600;
+    assert_int_equal(outbox.attempts, 2);
+    assert_null(debts.exclusive.current);
+    outbox.room = 2;
     debts_pay(&debts, debts.retry_at, outbox_channel(&outbox));
-    assert_int_equal(debts.senders, 0);
-    assert_false(debts_owed_to(&debts, &good));
-    assert_true(debts.retry_at == UINT64_MAX);
-    debts_deinit(&debts);
-}
-
-static void one_that_does_not_read_is_sent_more_ever_more_rarely(void **state)
-{
-    struct debts debts;
-    struct outbox outbox = {.room = 1000, .weight = 1, .queued = 600, .floor = 600};
-    uint64_t now = 0;
-
-    (void)state;
-    debts_init(&debts, quota);
-    for (int i = 0; i < 500; i++) {
-        assert_int_equal(outbox_add(&debts, 1, "x", 1, 0), 0);
-    }
-    while (now < (uint64_t)600 * 1000 * 1000) {
-        now = debts.retry_at;
-        debts_pay(&debts, now, outbox_channel(&outbox));
-        outbox.floor = outbox.queued;
-    }
-    /* What its user may leave unread, and no more. */
-    assert_in_range(outbox.queued, 600, 600 + 1000 / DEBT_TRUST_SHARE + 1);
+    assert_int_equal(outbox.attempts, 3);
+    assert_non_null(debts.exclusive.current);
     debts_deinit(&debts);
 }
 
@@ -237,11 +153,8 @@ int main(void)
         cmocka_unit_test(a_sender_that_takes_nothing_is_tried_ever_more_rarely),
         cmocka_unit_test(who_is_put_off_is_tried_again_at_once_and_first_comes_first),
         cmocka_unit_test(one_sender_that_does_not_read_keeps_no_other_waiting),
+        cmocka_unit_test(who_takes_nothing_has_no_turn_of_a_crowded_buffer),
         cmocka_unit_test(one_that_is_not_refused_but_does_not_read_is_sent_ever_less),
-        cmocka_unit_test(one_user_with_many_addresses_leaves_others_half_of_the_buffer),
-        cmocka_unit_test(one_that_reads_is_seen_to_although_others_are_sent_more_in_the_meantime),
-        cmocka_unit_test(one_that_reads_is_seen_to_although_others_have_more_unread_now_and_then),
-        cmocka_unit_test(one_that_does_not_read_is_sent_more_ever_more_rarely),
     };
 
     return cmocka_run_group_tests_name("payment", tests, make_quota, drop_quota);

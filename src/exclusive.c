@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+#include "exclusive.h"
+
+void exclusive_reset(struct exclusive *exclusive)
+{
+    *exclusive = (struct exclusive){0};
+}
+
+/* The place of UID, or the one that is to be his, or that he shares. Places are never given up, so
+ * what comes after a vacant one need not be looked at. */
+static size_t find_place(const struct exclusive *exclusive, uid_t uid)
+{
+    for (size_t i = 0; i < EXCLUSIVE_USERS; i++) {
+        size_t place = (uid + i) % EXCLUSIVE_USERS;
+        if (!exclusive->users[place].used || exclusive->users[place].uid == uid) {
+            return place;
+        }
+    }
+    return uid % EXCLUSIVE_USERS;
+}
+
+struct exclusive_user exclusive_find(const struct exclusive *exclusive, uid_t uid)
+{
+    return exclusive->users[find_place(exclusive, uid)];
+}
+
+static void succeed(struct exclusive_user *user)
+{
+    user->failures = 0;
+    user->successes += user->successes < EXCLUSIVE_PATIENCE_DOUBLED;
+    user->due = 0;
+}
+
+static void fail(struct exclusive_user *user, uint64_t now)
+{
+    user->due = now + ((uint64_t)EXCLUSIVE_AGAIN_USEC << user->failures);
+    user->failures += user->failures < EXCLUSIVE_FAILURES;
+    user->successes = 0;
+}
+
+enum exclusive_verdict exclusive_look(struct exclusive *exclusive, size_t unread, uint64_t now)
+{
+    struct exclusive_user *user = exclusive->current;
+
+    exclusive_note(exclusive, unread, now);
+    if (!user) {
+        return EXCLUSIVE_NOBODY;
+    }
+    if (unread > exclusive->base && now < exclusive->until) {
+        return EXCLUSIVE_WAITING;
+    }
+    exclusive->current = NULL;
+    if (unread <= exclusive->base) {
+        succeed(user);
+        return EXCLUSIVE_READ;
+    }
+    fail(user, now);
+    return EXCLUSIVE_UNREAD;
+}
+
+uint64_t exclusive_look_at(const struct exclusive *exclusive, uint64_t now)
+{
+    uint64_t begin = exclusive->since + (exclusive->is_direct ? EXCLUSIVE_SLICE_USEC : 0);
+    uint64_t after;
+    uint64_t next;
+
+    if (now < begin) {
+        return begin;
+    }
+    after = (now - begin) / 2;
+    next = now + (after > EXCLUSIVE_LOOK_USEC ? after : EXCLUSIVE_LOOK_USEC);
+    return next < exclusive->until ? next : exclusive->until;
+}
+
+/* Who has always read may have been kept from it; so may who has not yet. */
+static unsigned find_doublings(const struct exclusive_user *user)
+{
+    unsigned doublings = user->successes > user->failures ? user->successes : user->failures;
+
+    return doublings < EXCLUSIVE_PATIENCE_DOUBLED ? doublings : EXCLUSIVE_PATIENCE_DOUBLED;
+}
+
+void exclusive_begin(struct exclusive *exclusive, uid_t uid, size_t limit)
+{
+    struct exclusive_user *user = &exclusive->users[find_place(exclusive, uid)];
+
+    if (!user->used) {
+        *user = (struct exclusive_user){.uid = uid, .used = true};
+    }
+    user->last = ++exclusive->turn;
+    exclusive->current = user;
+    exclusive->uid = uid;
+    exclusive->base = exclusive->unread;
+    exclusive->limit = exclusive_is_known(user) ? limit : 0;
+    exclusive->is_direct = false;
+    exclusive->since = exclusive->now;
+    exclusive->until = exclusive->now + ((uint64_t)EXCLUSIVE_PATIENCE_USEC << find_doublings(user));
+}
+
+bool exclusive_take(struct exclusive *exclusive, uid_t uid, size_t bytes)
+{
+    if (!exclusive->current || exclusive->uid != uid ||
+        exclusive->now >= exclusive->since + EXCLUSIVE_SLICE_USEC ||
+        exclusive->unread + bytes > exclusive->base + exclusive->limit) {
+        return false;
+    }
+    exclusive->unread += bytes;
+    exclusive->is_direct = true;
+    return true;
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+#include "unit.h"
+
+#include "exclusive.h"
+
+enum { ALICE = 1000, MALLORY = 2000, LEVEL = 1000, LIMIT = 100 };
+
+static struct exclusive exclusive;
+
+static int begin(void **state)
+{
+    (void)state;
+    exclusive_reset(&exclusive);
+    return 0;
+}
+
+/* A turn of UID, who reads after USEC or, if that is longer than he has, not. Returns when it is
+ * over. */
+static uint64_t turn(uid_t uid, uint64_t now, uint64_t usec)
+{
+    uint64_t end = now + usec;
+    enum exclusive_verdict verdict;
+
+    exclusive_note(&exclusive, LEVEL, now);
+    exclusive_begin(&exclusive, uid, LIMIT);
+    do {
+        uint64_t next = exclusive_look_at(&exclusive, now);
+        assert_true(next > now);
+        now = next;
+        verdict = exclusive_look(&exclusive, now >= end ? LEVEL : LEVEL + 1, now);
+    } while (verdict == EXCLUSIVE_WAITING);
+    assert_int_equal(verdict, now >= end ? EXCLUSIVE_READ : EXCLUSIVE_UNREAD);
+    assert_int_equal(exclusive_look(&exclusive, LEVEL, now), EXCLUSIVE_NOBODY);
+    return now;
+}
+
+static void a_turn_lasts_until_all_is_read(void **state)
+{
+    (void)state;
+    assert_int_equal(exclusive_look(&exclusive, 0, 0), EXCLUSIVE_NOBODY);
+    exclusive_note(&exclusive, LEVEL, 0);
+    exclusive_begin(&exclusive, ALICE, LIMIT);
+    assert_int_equal(exclusive_look(&exclusive, LEVEL + 1, 1), EXCLUSIVE_WAITING);
+    assert_int_equal(exclusive_look(&exclusive, LEVEL, 2), EXCLUSIVE_READ);
+    assert_int_equal(exclusive_find(&exclusive, ALICE).due, 0);
+    assert_int_equal(exclusive_find(&exclusive, ALICE).last, 1);
+    assert_int_equal(exclusive_find(&exclusive, MALLORY).last, 0);
+}
+
+static void who_has_not_read_waits_ever_longer_for_ever_longer_turns(void **state)
+{
+    uint64_t now = 1000;
+    uint64_t waited = 0;
+    uint64_t lasted = 0;
+    uint64_t all = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < 16; i++) {
+        uint64_t over = turn(MALLORY, now, UINT32_MAX);
+        uint64_t due = exclusive_find(&exclusive, MALLORY).due;
+        assert_true(over - now >= lasted);
+        assert_true(due - over > waited);
+        lasted = over - now;
+        waited = due - over;
+        all += lasted;
+        now = due;
+    }
+    assert_true(lasted > EXCLUSIVE_PATIENCE_USEC);
+    /* He has kept others waiting for less than a hundredth of the time. */
+    assert_true(all * 100 < now);
+
+    /* It takes one turn to be taken for one who reads. */
+    now = turn(MALLORY, now, 100);
+    assert_int_equal(exclusive_find(&exclusive, MALLORY).due, 0);
+    assert_false(exclusive_is_known(&(struct exclusive_user){0}));
+}
+
+static void who_has_always_read_may_be_kept_from_it_for_a_while(void **state)
+{
+    const uint64_t stall = (uint64_t)EXCLUSIVE_PATIENCE_USEC << (EXCLUSIVE_PATIENCE_DOUBLED - 1);
+    struct exclusive_user alice;
+    uint64_t now = 1000;
+
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        now = turn(ALICE, now, 60);
+    }
+    (void)turn(ALICE, now, stall);
+    alice = exclusive_find(&exclusive, ALICE);
+    assert_int_equal(alice.failures, 0);
+    assert_true(exclusive_is_known(&alice));
+    (void)turn(MALLORY, now, stall);
+    assert_int_equal(exclusive_find(&exclusive, MALLORY).failures, 1);
+}
+
+/* UID, who has read in TURNS turns, has another one at TIME. */
+static void prepare(uid_t uid, unsigned turns, uint64_t time)
+{
+    for (unsigned i = 0; i < turns; i++) {
+        (void)turn(uid, 1000, 0);
+    }
+    exclusive_note(&exclusive, LEVEL, time);
+    exclusive_begin(&exclusive, uid, LIMIT);
+}
+
+static void who_is_known_to_read_is_answered_directly_within_a_limit(void **state)
+{
+    (void)state;
+    assert_false(exclusive_take(&exclusive, ALICE, 1));
+    prepare(ALICE, EXCLUSIVE_KNOWN, 5000);
+    assert_false(exclusive_take(&exclusive, MALLORY, 1));
+    assert_true(exclusive_take(&exclusive, ALICE, LIMIT - 1));
+    assert_false(exclusive_take(&exclusive, ALICE, 2));
+    assert_true(exclusive_take(&exclusive, ALICE, 1));
+    exclusive_note(&exclusive, LEVEL + LIMIT - 10, 5010);
+    assert_false(exclusive_take(&exclusive, ALICE, 11));
+    assert_true(exclusive_take(&exclusive, ALICE, 10));
+
+    /* So it goes on for a while, and it is looked soon after that whether all is read. */
+    assert_int_equal(exclusive_look_at(&exclusive, 5010), 5000 + EXCLUSIVE_SLICE_USEC);
+    exclusive_note(&exclusive, LEVEL, 5000 + EXCLUSIVE_SLICE_USEC);
+    assert_false(exclusive_take(&exclusive, ALICE, 1));
+    assert_int_equal(exclusive_look_at(&exclusive, 5000 + EXCLUSIVE_SLICE_USEC),
+                     5000 + EXCLUSIVE_SLICE_USEC + EXCLUSIVE_LOOK_USEC);
+    assert_int_equal(exclusive_look(&exclusive, LEVEL, 5000 + EXCLUSIVE_SLICE_USEC),
+                     EXCLUSIVE_READ);
+}
+
+static void who_is_not_known_to_read_is_not(void **state)
+{
+    (void)state;
+    prepare(ALICE, EXCLUSIVE_KNOWN - 1, 5000);
+    assert_false(exclusive_take(&exclusive, ALICE, 1));
+}
+
+static void more_users_than_there_is_room_for_share_their_places(void **state)
+{
+    uint64_t now = 1000;
+
+    (void)state;
+    for (uid_t uid = 0; uid < EXCLUSIVE_USERS; uid++) {
+        now = turn(MALLORY + uid, now, 100);
+    }
+    now = turn(ALICE, now, UINT32_MAX);
+    assert_int_equal(exclusive_find(&exclusive, ALICE).failures, 1);
+    assert_true(exclusive_find(&exclusive, ALICE).due > now);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(a_turn_lasts_until_all_is_read, begin),
+        cmocka_unit_test_setup(who_has_not_read_waits_ever_longer_for_ever_longer_turns, begin),
+        cmocka_unit_test_setup(who_has_always_read_may_be_kept_from_it_for_a_while, begin),
+        cmocka_unit_test_setup(who_is_known_to_read_is_answered_directly_within_a_limit, begin),
+        cmocka_unit_test_setup(who_is_not_known_to_read_is_not, begin),
+        cmocka_unit_test_setup(more_users_than_there_is_room_for_share_their_places, begin),
+    };
+
+    return cmocka_run_group_tests_name("exclusive", tests, NULL, NULL);
+}
