@@ -77,7 +77,9 @@ void debts_pay(struct debts *debts, uint64_t now, const struct debt_channel *cha
     debts->retry_at = UINT64_MAX;
     while (*link) {
         struct debtor *debtor = *link;
+        /* If it becomes crowded by these, the others are seen to at once in the other way. */
         if (debtor->first && debtor->retry_at <= now &&
+            !debts_are_crowded(queued, channel->capacity) &&
             pay_one(debts, debtor, queued, now, channel)) {
             queued = channel->queued(channel->context);
         }

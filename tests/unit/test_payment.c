@@ -147,12 +147,33 @@ static void who_takes_nothing_has_no_turn_of_a_crowded_buffer(void **state)
     debts_deinit(&debts);
 }
 
+static void many_debtors_do_not_fill_the_buffer_in_one_go(void **state)
+{
+    struct debts debts;
+    struct outbox outbox = {.room = 100000, .weight = 10, .queued = 400};
+    uint64_t now = DEBT_RETRY_USEC_MIN;
+
+    (void)state;
+    debts_init(&debts, quota);
+    for (unsigned sender = 0; sender < 100; sender++) {
+        assert_int_equal(outbox_add(&debts, sender, "x", 1, 0), 0);
+    }
+    debts_pay(&debts, now, outbox_channel(&outbox));
+    assert_int_equal(outbox.queued, 500);
+    assert_true(debts.retry_at <= now);
+    debts_pay(&debts, now, outbox_channel(&outbox));
+    assert_int_equal(outbox.queued, 510);
+    assert_true(debts.retry_at > now);
+    debts_deinit(&debts);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sender_that_takes_nothing_is_tried_ever_more_rarely),
         cmocka_unit_test(who_is_put_off_is_tried_again_at_once_and_first_comes_first),
         cmocka_unit_test(one_sender_that_does_not_read_keeps_no_other_waiting),
+        cmocka_unit_test(many_debtors_do_not_fill_the_buffer_in_one_go),
         cmocka_unit_test(who_takes_nothing_has_no_turn_of_a_crowded_buffer),
         cmocka_unit_test(one_that_is_not_refused_but_does_not_read_is_sent_ever_less),
     };
