@@ -24,16 +24,75 @@ struct exclusive_user exclusive_find(const struct exclusive *exclusive, uid_t ui
     return exclusive->users[find_place(exclusive, uid)];
 }
 
-static void succeed(struct exclusive_user *user)
+static size_t subtract(size_t a, size_t b)
 {
-    user->failures = 0;
+    return a > b ? a - b : 0;
+}
+
+/* Whose loss is the most like READ bytes. */
+static struct exclusive_user *find_reader(struct exclusive *exclusive, size_t read)
+{
+    struct exclusive_user *found = NULL;
+    size_t least = SIZE_MAX;
+
+    for (size_t i = 0; i < EXCLUSIVE_USERS; i++) {
+        struct exclusive_user *user = &exclusive->users[i];
+        size_t difference = subtract(user->lost, read) + subtract(read, user->lost);
+        if (user->lost > 0 && difference < least) {
+            found = user;
+            least = difference;
+        }
+    }
+    return found;
+}
+
+/* READ bytes of USER's loss are none any more. */
+static void forgive(struct exclusive *exclusive, struct exclusive_user *user, size_t read)
+{
+    size_t bytes = read < user->lost ? read : user->lost;
+
+    user->lost -= bytes;
+    exclusive->expected -= bytes;
+    if (user->lost == 0) {
+        user->failures = 0;
+        user->due = 0;
+        exclusive->losers--;
+    }
+}
+
+/* Finds out who has read what he had lost, while nobody is sent anything. He may not be done yet,
+ * and it may look as if it was another. */
+static void look_for_reader(struct exclusive *exclusive)
+{
+    size_t read = subtract(exclusive->expected, exclusive->unread);
+    struct exclusive_user *reader =
+        exclusive->losers > 0 && read > 0 ? find_reader(exclusive, read) : NULL;
+
+    if (reader != exclusive->reader) {
+        exclusive->reader = reader;
+        exclusive->reader_since = exclusive->now;
+    } else if (reader && exclusive->now >= exclusive->reader_since + EXCLUSIVE_SURE_USEC) {
+        forgive(exclusive, reader, read);
+        exclusive->reader = NULL;
+    }
+}
+
+static void succeed(const struct exclusive *exclusive, struct exclusive_user *user)
+{
+    user->failures = user->lost > exclusive->allowance ? user->failures : 0;
     user->successes += user->successes < EXCLUSIVE_PATIENCE_DOUBLED;
     user->due = 0;
 }
 
-static void fail(struct exclusive_user *user, uint64_t now)
+/* USER has not read all that was sent in his turn. */
+static void fail(struct exclusive *exclusive, struct exclusive_user *user)
 {
-    user->due = now + ((uint64_t)EXCLUSIVE_AGAIN_USEC << user->failures);
+    size_t lost = exclusive->unread - exclusive->base;
+
+    exclusive->expected = exclusive->losers > 0 ? exclusive->expected + lost : exclusive->unread;
+    exclusive->losers += user->lost == 0;
+    user->lost += lost;
+    user->due = exclusive->now + ((uint64_t)EXCLUSIVE_AGAIN_USEC << user->failures);
     user->failures += user->failures < EXCLUSIVE_FAILURES;
     user->successes = 0;
 }
@@ -44,6 +103,7 @@ enum exclusive_verdict exclusive_look(struct exclusive *exclusive, size_t unread
 
     exclusive_note(exclusive, unread, now);
     if (!user) {
+        look_for_reader(exclusive);
         return EXCLUSIVE_NOBODY;
     }
     if (unread > exclusive->base && now < exclusive->until) {
@@ -51,10 +111,11 @@ enum exclusive_verdict exclusive_look(struct exclusive *exclusive, size_t unread
     }
     exclusive->current = NULL;
     if (unread <= exclusive->base) {
-        succeed(user);
+        succeed(exclusive, user);
+        look_for_reader(exclusive);
         return EXCLUSIVE_READ;
     }
-    fail(user, now);
+    fail(exclusive, user);
     return EXCLUSIVE_UNREAD;
 }
 
@@ -80,6 +141,15 @@ static unsigned find_doublings(const struct exclusive_user *user)
     return doublings < EXCLUSIVE_PATIENCE_DOUBLED ? doublings : EXCLUSIVE_PATIENCE_DOUBLED;
 }
 
+/* The less is left of what USER may lose the less he gets. */
+static size_t find_limit(const struct exclusive *exclusive, const struct exclusive_user *user,
+                         size_t limit)
+{
+    size_t left = subtract(exclusive->allowance, user->lost);
+
+    return left > limit ? limit : left > limit / EXCLUSIVE_REST ? left : limit / EXCLUSIVE_REST;
+}
+
 void exclusive_begin(struct exclusive *exclusive, uid_t uid, size_t limit)
 {
     struct exclusive_user *user = &exclusive->users[find_place(exclusive, uid)];
@@ -91,7 +161,8 @@ void exclusive_begin(struct exclusive *exclusive, uid_t uid, size_t limit)
     exclusive->current = user;
     exclusive->uid = uid;
     exclusive->base = exclusive->unread;
-    exclusive->limit = exclusive_is_known(user) ? limit : 0;
+    exclusive->allowance = limit * EXCLUSIVE_ALLOWANCE;
+    exclusive->limit = exclusive_is_known(user) ? find_limit(exclusive, user, limit) : 0;
     exclusive->is_direct = false;
     exclusive->since = exclusive->now;
     exclusive->until = exclusive->now + ((uint64_t)EXCLUSIVE_PATIENCE_USEC << find_doublings(user));

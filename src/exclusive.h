@@ -13,6 +13,9 @@
  * unread after the turn of one who is said to read, whoever it was that read; and who does not read
  * gets ever fewer turns.
  *
+ * What a user has not read in his turn is his loss. The more he loses the less he gets. When it is
+ * seen later that something of that has been read, it is taken for his whose loss it fits best.
+ *
  * Of whom it is not known yet that he reads gets one reply in a turn. Who is known to read gets
  * what he is owed, and is answered directly for a while, as long as no more is unread at any time
  * than a small part of the buffer.
@@ -31,14 +34,18 @@ enum {
     EXCLUSIVE_PATIENCE_DOUBLED = 4,     /* so often longer for who has always read, or never */
     EXCLUSIVE_AGAIN_USEC = 50 * 1000,   /* after that he who has not read has the next one, */
     EXCLUSIVE_FAILURES = 16,            /* so often later each time */
+    EXCLUSIVE_ALLOWANCE = 2,            /* so much of the limit he may lose in all, */
+    EXCLUSIVE_REST = 64,                /* and such a part of it is his if he has */
+    EXCLUSIVE_SURE_USEC = 5 * 1000,     /* after this it is clear who has read what he had lost */
     EXCLUSIVE_KNOWN = 3,                /* turns in a row after which it is known that he reads */
 };
 
 struct exclusive_user {
     uid_t uid;
     bool used;
-    unsigned successes; /* turns in a row in which he has read, */
-    unsigned failures;  /* or has not */
+    unsigned successes; /* turns in a row in which he has read; */
+    unsigned failures;  /* or has not; who has lost too much begins no new row */
+    size_t lost;        /* bytes that were unread after those, as far as is known also now; */
     uint64_t last;      /* the number of his last turn */
     uint64_t due;       /* when he may have the next one, CLOCK_MONOTONIC in microseconds */
 };
@@ -48,11 +55,17 @@ struct exclusive {
     size_t unread; /* bytes, when it was looked last, and what has been sent since; */
     uint64_t now;  /* when that was */
 
+    size_t losers;                 /* users who have lost something */
+    size_t expected;               /* bytes that are unread if they have not read any of that; */
+    struct exclusive_user *reader; /* who seems to have, or NULL; */
+    uint64_t reader_since;
+
     struct exclusive_user *current; /* whose turn it is, or NULL */
     uid_t uid;                      /* his own, if he shares the place */
     uint64_t turn;                  /* its number, or that of the last one; from 1 on */
     size_t base;                    /* bytes that were unread before it */
-    size_t limit;                   /* and that may be more at any time, if he is known to read */
+    size_t limit;                   /* and that may be more at any time, if he is known to read; */
+    size_t allowance;               /* in all that may be lost until it is too much */
     bool is_direct;                 /* he has been answered directly */
     uint64_t since;
     uint64_t until;

@@ -4,8 +4,9 @@
 /*
  * The way out of a datagram socket: replies that go at once, those that are owed, and the watch
  * over the send buffer, which all senders share and which a sender that is connected and does not
- * read could fill. When unread replies occupy half of it, only one user at a time is answered (debt.h),
- * and all others are owed their replies, within their bounds: the other half is for those who read.
+ * read could fill. When unread replies occupy half of it, only one user at a time is answered
+ * (debt.h), and all others are owed their replies, within their bounds: the other half is for those
+ * who read.
  */
 
 #include "datagram.h"

@@ -196,6 +196,8 @@ static void some_long_stalls_of_his_give_the_other_little_more(void **state)
     scene->is_late = true;
     run(scene, 60, true);
     assert_true(scene->turns > 60 * 20);
+    assert_int_equal(exclusive_find(&scene->debts.exclusive, HONEST).lost, 0);
+    assert_true(exclusive_find(&scene->debts.exclusive, HOSTILE).lost > 0);
     assert_true(scene->most <= HALF + CAPACITY / 64);
 }
 

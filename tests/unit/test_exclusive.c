@@ -6,32 +6,41 @@
 enum { ALICE = 1000, MALLORY = 2000, LEVEL = 1000, LIMIT = 100 };
 
 static struct exclusive exclusive;
+/* What is unread for good. */
+static size_t level;
 
 static int begin(void **state)
 {
     (void)state;
     exclusive_reset(&exclusive);
+    level = LEVEL;
     return 0;
 }
 
-/* A turn of UID, who reads after USEC or, if that is longer than he has, not. Returns when it is
- * over. */
-static uint64_t turn(uid_t uid, uint64_t now, uint64_t usec)
+/* A turn of UID, who is sent BYTES and reads them after USEC or, if that is longer than he has,
+ * not. Returns when it is over. */
+static uint64_t turn_of(uid_t uid, uint64_t now, size_t bytes, uint64_t usec)
 {
     uint64_t end = now + usec;
     enum exclusive_verdict verdict;
 
-    exclusive_note(&exclusive, LEVEL, now);
+    exclusive_note(&exclusive, level, now);
     exclusive_begin(&exclusive, uid, LIMIT);
     do {
         uint64_t next = exclusive_look_at(&exclusive, now);
         assert_true(next > now);
         now = next;
-        verdict = exclusive_look(&exclusive, now >= end ? LEVEL : LEVEL + 1, now);
+        verdict = exclusive_look(&exclusive, level + (now >= end ? 0 : bytes), now);
     } while (verdict == EXCLUSIVE_WAITING);
     assert_int_equal(verdict, now >= end ? EXCLUSIVE_READ : EXCLUSIVE_UNREAD);
-    assert_int_equal(exclusive_look(&exclusive, LEVEL, now), EXCLUSIVE_NOBODY);
+    level += now >= end ? 0 : bytes;
+    assert_int_equal(exclusive_look(&exclusive, level, now), EXCLUSIVE_NOBODY);
     return now;
+}
+
+static uint64_t turn(uid_t uid, uint64_t now, uint64_t usec)
+{
+    return turn_of(uid, now, 1, usec);
 }
 
 static void a_turn_lasts_until_all_is_read(void **state)
@@ -133,6 +142,87 @@ static void who_is_not_known_to_read_is_not(void **state)
     assert_false(exclusive_take(&exclusive, ALICE, 1));
 }
 
+static size_t lost(uid_t uid)
+{
+    return exclusive_find(&exclusive, uid).lost;
+}
+
+/* It is nobody's turn, and UNREAD bytes are unread for long enough. */
+static void rest(size_t unread)
+{
+    assert_int_equal(exclusive_look(&exclusive, unread, exclusive.now + 1), EXCLUSIVE_NOBODY);
+    (void)exclusive_look(&exclusive, unread, exclusive.now + EXCLUSIVE_SURE_USEC);
+}
+
+static void who_has_read_what_he_had_lost_is_forgiven(void **state)
+{
+    (void)state;
+    (void)turn_of(ALICE, 1000, 50, UINT32_MAX);
+    (void)turn_of(MALLORY, 1000, 30, UINT32_MAX);
+    rest(LEVEL + 80);
+    assert_int_equal(lost(ALICE), 50);
+    rest(LEVEL + 31);
+    assert_int_equal(lost(ALICE), 1);
+    assert_int_equal(exclusive_find(&exclusive, ALICE).failures, 1);
+    rest(LEVEL + 30);
+    assert_int_equal(lost(ALICE), 0);
+    assert_int_equal(exclusive_find(&exclusive, ALICE).failures, 0);
+    assert_int_equal(exclusive_find(&exclusive, ALICE).due, 0);
+
+    /* The other is not, until he has read his own. */
+    assert_int_equal(lost(MALLORY), 30);
+    rest(LEVEL + 1);
+    assert_int_equal(lost(MALLORY), 1);
+    rest(LEVEL);
+    assert_int_equal(lost(MALLORY), 0);
+    assert_int_equal(exclusive.losers, 0);
+}
+
+static void who_is_not_done_yet_is_not_taken_for_another(void **state)
+{
+    (void)state;
+    (void)turn_of(ALICE, 1000, 50, UINT32_MAX);
+    (void)turn_of(MALLORY, 1000, 30, UINT32_MAX);
+    for (size_t unread = LEVEL + 80; unread > LEVEL + 30; unread -= 10) {
+        (void)exclusive_look(&exclusive, unread, exclusive.now + EXCLUSIVE_SURE_USEC / 10);
+    }
+    rest(LEVEL + 30);
+    assert_int_equal(lost(ALICE), 0);
+    assert_int_equal(lost(MALLORY), 30);
+}
+
+static void what_is_read_in_anothers_turn_is_taken_into_account(void **state)
+{
+    (void)state;
+    (void)turn_of(ALICE, 1000, 50, UINT32_MAX);
+    exclusive_note(&exclusive, LEVEL + 50, 3000);
+    exclusive_begin(&exclusive, MALLORY, LIMIT);
+    /* He has not read 3, she has read all. */
+    assert_int_equal(exclusive_look(&exclusive, LEVEL + 3, 3010), EXCLUSIVE_READ);
+    rest(LEVEL + 3);
+    assert_int_equal(lost(ALICE), 3);
+}
+
+/* Who reads a little to be known, and then as little as he can, gets little in the end. */
+static void who_reads_now_and_then_cannot_fill_the_buffer(void **state)
+{
+    uint64_t now = 1000;
+
+    (void)state;
+    while (now < (uint64_t)3600 * 1000 * 1000) {
+        struct exclusive_user mallory = exclusive_find(&exclusive, MALLORY);
+        now = mallory.due > now ? mallory.due : now;
+        if (!exclusive_is_known(&mallory)) {
+            now = turn(MALLORY, now, 10);
+            continue;
+        }
+        exclusive_note(&exclusive, level, now);
+        exclusive_begin(&exclusive, MALLORY, LIMIT);
+        now = turn_of(MALLORY, now, exclusive.limit > 1 ? exclusive.limit : 1, UINT32_MAX);
+    }
+    assert_in_range(level, LEVEL + LIMIT, LEVEL + LIMIT * (EXCLUSIVE_ALLOWANCE + 1));
+}
+
 static void more_users_than_there_is_room_for_share_their_places(void **state)
 {
     uint64_t now = 1000;
@@ -154,6 +244,10 @@ int main(void)
         cmocka_unit_test_setup(who_has_always_read_may_be_kept_from_it_for_a_while, begin),
         cmocka_unit_test_setup(who_is_known_to_read_is_answered_directly_within_a_limit, begin),
         cmocka_unit_test_setup(who_is_not_known_to_read_is_not, begin),
+        cmocka_unit_test_setup(who_has_read_what_he_had_lost_is_forgiven, begin),
+        cmocka_unit_test_setup(who_is_not_done_yet_is_not_taken_for_another, begin),
+        cmocka_unit_test_setup(what_is_read_in_anothers_turn_is_taken_into_account, begin),
+        cmocka_unit_test_setup(who_reads_now_and_then_cannot_fill_the_buffer, begin),
         cmocka_unit_test_setup(more_users_than_there_is_room_for_share_their_places, begin),
     };
 
