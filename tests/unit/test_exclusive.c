@@ -191,6 +191,20 @@ static void who_is_not_done_yet_is_not_taken_for_another(void **state)
     assert_int_equal(lost(MALLORY), 30);
 }
 
+static void what_is_read_before_another_loses_something_is_not_overlooked(void **state)
+{
+    (void)state;
+    (void)turn_of(ALICE, 1000, 50, UINT32_MAX);
+    (void)turn_of(ALICE, 1000, 10, UINT32_MAX);
+    assert_int_equal(lost(ALICE), 60);
+    level = LEVEL; /* she has read all, which nobody has looked at yet */
+    (void)turn_of(MALLORY, 1000, 30, UINT32_MAX);
+    rest(level);
+    assert_int_equal(lost(ALICE), 0);
+    assert_int_equal(lost(MALLORY), 30);
+    assert_int_equal(exclusive.losers, 1);
+}
+
 static void what_is_read_in_anothers_turn_is_taken_into_account(void **state)
 {
     (void)state;
@@ -246,6 +260,8 @@ int main(void)
         cmocka_unit_test_setup(who_is_not_known_to_read_is_not, begin),
         cmocka_unit_test_setup(who_has_read_what_he_had_lost_is_forgiven, begin),
         cmocka_unit_test_setup(who_is_not_done_yet_is_not_taken_for_another, begin),
+        cmocka_unit_test_setup(what_is_read_before_another_loses_something_is_not_overlooked,
+                               begin),
         cmocka_unit_test_setup(what_is_read_in_anothers_turn_is_taken_into_account, begin),
         cmocka_unit_test_setup(who_reads_now_and_then_cannot_fill_the_buffer, begin),
         cmocka_unit_test_setup(more_users_than_there_is_room_for_share_their_places, begin),
