@@ -4,6 +4,8 @@
 
 #include "debtor.h"
 
+enum { TRIES_PER_TURN = 64 };
+
 /* The turn that is over was also DEBTOR's. */
 static void settle(struct debtor *debtor, bool reads, uint64_t now)
 {
@@ -39,9 +41,24 @@ static void look_round(struct debts *debts, enum exclusive_verdict verdict, uint
     }
 }
 
-/* Whether DEBTOR's time has come, apart from its user's; if not, when it is to be looked at again.
+/* Whether what is first owed to DEBTOR may be left unread by USER, of whom it is not known that he
+ * reads: one reply, if he has read all until now; then as much as he may lose in all, or little.
+ * But not so much that nothing is left. */
+static bool is_affordable(const struct debts *debts, const struct debtor *debtor,
+                          const struct exclusive_user *user, size_t capacity)
+{
+    size_t limit = capacity / DEBT_TURN_SHARE;
+    size_t bytes = debtor->first->length + DEBT_ROOM;
+
+    return debts->exclusive.unread + bytes <= capacity - capacity / DEBT_LEFT_SHARE &&
+           (user->lost == 0 || user->lost + bytes <= limit * EXCLUSIVE_ALLOWANCE ||
+            bytes <= DEBT_ROOM + limit / EXCLUSIVE_REST);
+}
+
+/* Whether DEBTOR's time has come, apart from its USER's; if not, when it is to be looked at again.
  */
-static bool is_due(const struct debts *debts, struct debtor *debtor, uint64_t now)
+static bool is_due(const struct debts *debts, struct debtor *debtor,
+                   const struct exclusive_user *user, uint64_t now, size_t capacity)
 {
     const struct debtor *first;
 
@@ -49,20 +66,23 @@ static bool is_due(const struct debts *debts, struct debtor *debtor, uint64_t no
         return false;
     }
     first = debts_find_before(debts, &debtor->sender);
-    if (first) {
-        debtor->retry_at = first->retry_at > now ? first->retry_at : now + DEBT_RETRY_USEC_MIN;
+    if (!first && is_affordable(debts, debtor, user, capacity)) {
+        return true;
     }
-    return !first;
+    debtor->retry_at = now + DEBT_RETRY_USEC_MAX;
+    return false;
 }
 
 /* Of those whose time has come, one of the user whose last turn is the longest ago, and of his the
  * same; NULL if there is none. RETRY_AT becomes when there may be one. */
-static struct debtor *choose(const struct debts *debts, uint64_t now, uint64_t *retry_at)
+static struct debtor *choose(const struct debts *debts, uint64_t now, size_t capacity,
+                             uint64_t *retry_at)
 {
     struct debtor *chosen = NULL;
     uint64_t chosen_last = 0;
 
-    *retry_at = UINT64_MAX;
+    /* Nothing tells when the crowd is over. */
+    *retry_at = debts->debtors ? now + DEBT_RETRY_USEC_MAX : UINT64_MAX;
     for (struct debtor *debtor = debts->debtors; debtor; debtor = debtor->next) {
         struct exclusive_user user = exclusive_find(&debts->exclusive, debtor->sender.uid);
         uint64_t at;
@@ -70,7 +90,7 @@ static struct debtor *choose(const struct debts *debts, uint64_t now, uint64_t *
         if (user.due <= now &&
             (!chosen || user.last < chosen_last ||
              (user.last == chosen_last && debtor->turn < chosen->turn)) &&
-            is_due(debts, debtor, now)) {
+            is_due(debts, debtor, &user, now, capacity)) {
             chosen = debtor;
             chosen_last = user.last;
         }
@@ -80,30 +100,12 @@ static struct debtor *choose(const struct debts *debts, uint64_t now, uint64_t *
     return chosen;
 }
 
-/* How many replies to DEBTOR take no more than ROOM bytes of the buffer, from which these are taken
- * off; at least one. */
-static unsigned count_fitting(const struct debtor *debtor, size_t *room)
-{
-    unsigned count = 0;
-
-    for (const struct debt *debt = debtor->first; debt && count < DEBT_BURST_MAX;
-         debt = debt->next) {
-        size_t bytes = debt->length + DEBT_ROOM;
-        if (count > 0 && bytes > *room) {
-            break;
-        }
-        *room -= bytes < *room ? bytes : *room;
-        count++;
-    }
-    return count;
-}
-
 /* Sends DEBTOR what ROOM bytes of the buffer are enough for, or one reply, in the turn that this
  * is. Returns whether it took any; it is tried later if not. */
 static bool pay(struct debts *debts, struct debtor *debtor, size_t *room, uint64_t now,
                 const struct debt_channel *channel)
 {
-    if (debtor_pay(debts, debtor, count_fitting(debtor, room), channel) == 0) {
+    if (debtor_pay(debts, debtor, debtor_count_fitting(debtor, room), channel) == 0) {
         debtor->retry_after = debtor->postponed ? DEBT_RETRY_USEC_MIN : debtor_find_pause(debtor);
         debtor->retry_at = now + debtor->retry_after;
         return false;
@@ -118,6 +120,7 @@ static bool begin(struct debts *debts, struct debtor *debtor, uint64_t now,
 {
     struct exclusive *exclusive = &debts->exclusive;
     const struct exclusive before = *exclusive;
+    const struct exclusive_user user = exclusive_find(exclusive, debtor->sender.uid);
     uid_t uid = debtor->sender.uid;
     size_t room;
 
@@ -130,12 +133,29 @@ static bool begin(struct debts *debts, struct debtor *debtor, uint64_t now,
     }
     for (debtor = debts->debtors; debtor && room > 0; debtor = debtor->next) {
         if (debtor->sender.uid == uid && debtor->turn != exclusive->turn &&
-            is_due(debts, debtor, now)) {
+            is_due(debts, debtor, &user, now, channel->capacity)) {
             (void)pay(debts, debtor, &room, now, channel);
         }
     }
     exclusive_note(exclusive, channel->queued(channel->context), now);
     return true;
+}
+
+/* Has a turn begin. Returns whether anybody took anything; if not, debts->retry_at says when to try
+ * again. */
+static bool begin_any(struct debts *debts, uint64_t now, const struct debt_channel *channel)
+{
+    for (int i = 0; i < TRIES_PER_TURN; i++) {
+        struct debtor *debtor = choose(debts, now, channel->capacity, &debts->retry_at);
+        if (!debtor) {
+            return false;
+        }
+        if (begin(debts, debtor, now, channel)) {
+            return true;
+        }
+    }
+    debts->retry_at = now + DEBT_RETRY_USEC_MIN;
+    return false;
 }
 
 void debts_pay_crowded(struct debts *debts, size_t queued, uint64_t now,
@@ -144,14 +164,8 @@ void debts_pay_crowded(struct debts *debts, size_t queued, uint64_t now,
     enum exclusive_verdict verdict = exclusive_look(&debts->exclusive, queued, now);
 
     look_round(debts, verdict, now);
-    if (verdict != EXCLUSIVE_WAITING) {
-        struct debtor *debtor = choose(debts, now, &debts->retry_at);
-        while (debtor && !begin(debts, debtor, now, channel)) {
-            debtor = choose(debts, now, &debts->retry_at);
-        }
-        if (!debtor) {
-            return;
-        }
+    if (verdict != EXCLUSIVE_WAITING && !begin_any(debts, now, channel)) {
+        return;
     }
     debts->retry_at = exclusive_look_at(&debts->exclusive, now);
 }
@@ -164,17 +178,38 @@ void debts_note(struct debts *debts, size_t queued, uint64_t now)
     }
 }
 
+void debts_note_end(struct debts *debts, uint64_t now)
+{
+    if (debts->exclusive.turn == 0) {
+        return;
+    }
+    exclusive_reset(&debts->exclusive);
+    for (struct debtor *debtor = debts->debtors; debtor; debtor = debtor->next) {
+        debtor->turn = 0;
+        debtor->failures = 0;
+        debtor->retry_after = DEBT_RETRY_USEC_MIN;
+        debtor->retry_at = now < debtor->retry_at ? now : debtor->retry_at;
+    }
+    debts->retry_at = debts->debtors ? now : UINT64_MAX;
+}
+
 bool debts_may_pass(struct debts *debts, uid_t uid, size_t bytes, size_t capacity)
 {
     struct exclusive *exclusive = &debts->exclusive;
+    struct exclusive_user user;
 
-    if (!exclusive->current && debts->retry_at > exclusive->now) {
-        struct exclusive_user user = exclusive_find(exclusive, uid);
-        if (!exclusive_is_known(&user) || bytes > capacity / DEBT_TURN_SHARE) {
-            return false;
-        }
-        exclusive_begin(exclusive, uid, capacity / DEBT_TURN_SHARE);
-        debts->retry_at = exclusive_look_at(exclusive, exclusive->now);
+    if (exclusive->current || debts->retry_at <= exclusive->now) {
+        return exclusive_take(exclusive, uid, bytes);
     }
-    return exclusive_take(exclusive, uid, bytes);
+    user = exclusive_find(exclusive, uid);
+    if (!exclusive_is_known(&user) || user.due > exclusive->now) {
+        return false;
+    }
+    exclusive_begin(exclusive, uid, capacity / DEBT_TURN_SHARE);
+    if (!exclusive_take(exclusive, uid, bytes)) {
+        exclusive_leave(exclusive); /* it is more than he may be sent at a time */
+        return false;
+    }
+    debts->retry_at = exclusive_look_at(exclusive, exclusive->now);
+    return true;
 }

@@ -43,9 +43,11 @@ enum {
     DEBT_RETRY_USEC_MIN = 50,
     DEBT_RETRY_USEC_MAX = 100 * 1000,
     DEBT_BURST_MAX = 64,
-    DEBT_ROOM = 1024, /* what the kernel books for a reply besides its bytes, at most */
+    DEBT_BURST_SHARE = 16, /* and no more than so much of the send buffer */
+    DEBT_ROOM = 1024,      /* what the kernel books for a reply besides its bytes, at most */
     DEBT_TURN_SHARE =
-        64, /* so much of the send buffer for one user who reads, when it is crowded */
+        64,              /* so much of the send buffer for one user who reads, when it is crowded */
+    DEBT_LEFT_SHARE = 8, /* so much of it is always left then */
     DEBT_FAILURES =
         14, /* so often the time doubles until an address that does not read is sent more */
 };
@@ -110,8 +112,10 @@ static inline bool debts_are_crowded(size_t queued, size_t capacity)
     return queued >= capacity / 2;
 }
 
-/* Notes that QUEUED bytes are in use, at NOW, where they are crowded. */
+/* Notes that QUEUED bytes are in use, at NOW, where they are crowded; and that they are not, so
+ * that nobody has to wait for anybody any more. */
 void debts_note(struct debts *debts, size_t queued, uint64_t now);
+void debts_note_end(struct debts *debts, uint64_t now);
 
 /* Whether BYTES may be sent to UID directly even so, by what was noted last; they are noted then.
  */

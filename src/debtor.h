@@ -38,6 +38,10 @@ void debts_settle_one(struct debts *debts, struct debtor *debtor);
 /* Forgets the debtor at LINK with all that is owed to it. */
 void debts_forget(struct debts *debts, struct debtor **link);
 
+/* How many replies to DEBTOR take no more than ROOM bytes of the buffer, from which these are taken
+ * off; at least one. */
+unsigned debtor_count_fitting(const struct debtor *debtor, size_t *room);
+
 /* Sends up to COUNT replies. Returns how many the debtor took. */
 unsigned debtor_pay(struct debts *debts, struct debtor *debtor, unsigned count,
                     const struct debt_channel *channel);

@@ -77,11 +77,21 @@ static void look_for_reader(struct exclusive *exclusive)
     }
 }
 
+/* Who has kept others waiting for long waits as long. */
 static void succeed(const struct exclusive *exclusive, struct exclusive_user *user)
 {
+    uint64_t lasted = exclusive->now - exclusive->since;
+
     user->failures = user->lost > exclusive->allowance ? user->failures : 0;
     user->successes += user->successes < EXCLUSIVE_PATIENCE_DOUBLED;
-    user->due = 0;
+    user->due = lasted > EXCLUSIVE_PATIENCE_USEC ? exclusive->now + lasted : 0;
+}
+
+/* Whether nobody has looked at the turn for so long that it tells nothing of him whose it is. */
+static bool is_overlooked(const struct exclusive *exclusive, uint64_t now)
+{
+    return now >= exclusive->until &&
+           exclusive->now < exclusive->until - (exclusive->until - exclusive->since) / 2;
 }
 
 /* USER has not read all that was sent in his turn. */
@@ -101,6 +111,9 @@ enum exclusive_verdict exclusive_look(struct exclusive *exclusive, size_t unread
 {
     struct exclusive_user *user = exclusive->current;
 
+    if (user && is_overlooked(exclusive, now)) {
+        exclusive->until = now + EXCLUSIVE_PATIENCE_USEC;
+    }
     exclusive_note(exclusive, unread, now);
     if (!user) {
         look_for_reader(exclusive);

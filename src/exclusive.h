@@ -98,6 +98,12 @@ static inline bool exclusive_is_over(const struct exclusive *exclusive)
            (!exclusive->is_direct || exclusive->now >= exclusive->since + EXCLUSIVE_SLICE_USEC);
 }
 
+/* The turn ends without a verdict. */
+static inline void exclusive_leave(struct exclusive *exclusive)
+{
+    exclusive->current = NULL;
+}
+
 /* When to look at the turn again. */
 uint64_t exclusive_look_at(const struct exclusive *exclusive, uint64_t now);
 

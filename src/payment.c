@@ -25,6 +25,22 @@ unsigned debtor_pay(struct debts *debts, struct debtor *debtor, unsigned count,
     return taken;
 }
 
+unsigned debtor_count_fitting(const struct debtor *debtor, size_t *room)
+{
+    unsigned count = 0;
+
+    for (const struct debt *debt = debtor->first; debt && count < DEBT_BURST_MAX;
+         debt = debt->next) {
+        size_t bytes = debt->length + DEBT_ROOM;
+        if (count > 0 && bytes > *room) {
+            break;
+        }
+        *room -= bytes < *room ? bytes : *room;
+        count++;
+    }
+    return count;
+}
+
 uint64_t debtor_find_pause(const struct debtor *debtor)
 {
     return debtor->retry_after * 2 < DEBT_RETRY_USEC_MAX ? debtor->retry_after * 2
@@ -37,7 +53,9 @@ static bool pay_one(struct debts *debts, struct debtor *debtor, size_t before, u
                     const struct debt_channel *channel)
 {
     const struct debtor *first = debts_find_before(debts, &debtor->sender);
+    size_t room = channel->capacity / DEBT_BURST_SHARE;
     bool reads;
+    unsigned fitting;
     unsigned taken;
 
     if (first) {
@@ -46,7 +64,8 @@ static bool pay_one(struct debts *debts, struct debtor *debtor, size_t before, u
     }
     /* As far as can be seen. */
     reads = debtor->paid == 0 || before + debtor->paid / 2 <= debtor->queued;
-    taken = debtor_pay(debts, debtor, debtor->burst, channel);
+    fitting = debtor_count_fitting(debtor, &room);
+    taken = debtor_pay(debts, debtor, fitting < debtor->burst ? fitting : debtor->burst, channel);
     debtor->queued = channel->queued(channel->context);
     debtor->paid = debtor->queued > before ? debtor->queued - before : 0;
     if (debtor->postponed) {
@@ -73,7 +92,7 @@ void debts_pay(struct debts *debts, uint64_t now, const struct debt_channel *cha
         debts_pay_crowded(debts, queued, now, channel);
         return;
     }
-    exclusive_reset(&debts->exclusive);
+    debts_note_end(debts, now);
     debts->retry_at = UINT64_MAX;
     while (*link) {
         struct debtor *debtor = *link;

@@ -154,6 +154,8 @@ static void look_unread(struct datagram *datagram)
     datagram->is_crowded = debts_are_crowded(unread, datagram->capacity);
     if (datagram->is_crowded) {
         debts_note(&datagram->debts, unread, loop_now());
+    } else if (datagram->debts.exclusive.turn > 0) {
+        debts_note_end(&datagram->debts, loop_now());
     }
 }
 
@@ -217,13 +219,17 @@ static bool has_to_wait(struct datagram *datagram, const struct mmsghdr *message
 }
 
 /* How many of MESSAGES, from the first on, can be sent as they are: all but those that have to
- * wait, and those to senders whose path has to be followed first. */
+ * wait, and those to senders whose path has to be followed first; and no more before the next look
+ * than a small part of the send buffer has room for. */
 static unsigned count_direct(struct datagram *datagram, const struct mmsghdr *messages, unsigned n)
 {
+    size_t room = datagram->capacity / DEBT_BURST_SHARE;
     unsigned run = 0;
 
-    while (run < n && sender_steps(sender_of(&messages[run])) == 0 &&
-           !has_to_wait(datagram, &messages[run])) {
+    while (run < n && (run == 0 || messages[run].msg_len + DEBT_ROOM <= room) &&
+           sender_steps(sender_of(&messages[run])) == 0 && !has_to_wait(datagram, &messages[run])) {
+        size_t bytes = messages[run].msg_len + DEBT_ROOM;
+        room -= bytes < room ? bytes : room;
         run++;
     }
     return run;

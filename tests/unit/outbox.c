@@ -59,14 +59,14 @@ static size_t queued(void *context)
 {
     const struct outbox *outbox = context;
 
-    return outbox->queued;
+    return outbox->queued * OUTBOX_UNIT;
 }
 
 const struct debt_channel *outbox_channel(struct outbox *outbox)
 {
     static struct debt_channel channel;
 
-    channel =
-        (struct debt_channel){.send = put, .queued = queued, .context = outbox, .capacity = 1000};
+    channel = (struct debt_channel){
+        .send = put, .queued = queued, .context = outbox, .capacity = (size_t)1000 * OUTBOX_UNIT};
     return &channel;
 }

@@ -170,7 +170,7 @@ static void who_reads_is_answered_all_the_time(void **state)
 
     run(scene, 10, false);
     /* Of each ten turns one takes long. */
-    assert_true(scene->turns >= 10 * SECOND / (BUSY_USEC / OFTEN + 4 * EXCLUSIVE_LOOK_USEC) / 2);
+    assert_true(scene->turns >= 10 * SECOND / (BUSY_USEC / OFTEN + 4 * EXCLUSIVE_LOOK_USEC) / 4);
     assert_true(scene->sent >= scene->turns * 4);
     assert_true(scene->most <= HALF);
 }
@@ -235,6 +235,7 @@ static void who_is_known_to_read_is_answered_directly_until_it_is_anothers_turn(
         scene->now = debts->retry_at;
         debts_pay(debts, scene->now, &channel);
     }
+    scene->now += SECOND;
     debts_note(debts, scene->queued, scene->now);
     assert_false(debts_may_pass(debts, HONEST, CAPACITY / 2, CAPACITY));
     assert_null(debts->exclusive.current);
@@ -284,18 +285,25 @@ static void the_addresses_of_one_user_take_turns(void **state)
     }
 }
 
+/* The hostile user is sent a reply, and does not read it in time. */
+static void lose(struct scene *scene, const struct debt_channel *channel)
+{
+    owe(scene, HOSTILE, 1);
+    while (exclusive_find(&scene->debts.exclusive, HOSTILE).failures == 0) {
+        scene->now = scene->debts.retry_at;
+        debts_pay(&scene->debts, scene->now, channel);
+        assert_int_equal(scene->hostile, 1);
+        assert_int_equal(scene->debts.senders, 1);
+    }
+}
+
 static void below_the_half_all_is_forgotten(void **state)
 {
     struct scene *scene = *state;
     const struct debt_channel channel = {
         .send = put, .queued = queued, .context = scene, .capacity = CAPACITY};
 
-    for (int i = 0; i < 2; i++) {
-        owe(scene, HOSTILE, 1);
-        scene->now += SECOND;
-        debts_pay(&scene->debts, scene->now, &channel);
-    }
-    assert_int_equal(exclusive_find(&scene->debts.exclusive, HOSTILE).failures, 1);
+    lose(scene, &channel);
     scene->queued = HALF - 1;
     debts_pay(&scene->debts, scene->now, &channel);
     assert_int_equal(exclusive_find(&scene->debts.exclusive, HOSTILE).failures, 0);
@@ -308,13 +316,7 @@ static void who_has_not_read_all_is_remembered_for_a_while(void **state)
     const struct debt_channel channel = {
         .send = put, .queued = queued, .context = scene, .capacity = CAPACITY};
 
-    owe(scene, HOSTILE, 1);
-    debts_pay(&scene->debts, scene->debts.retry_at, &channel);
-    assert_int_equal(scene->hostile, 1);
-    debts_pay(&scene->debts, scene->debts.retry_at, &channel);
-    assert_int_equal(scene->debts.senders, 1);
-    debts_pay(&scene->debts, scene->now + SECOND, &channel);
-    assert_int_equal(exclusive_find(&scene->debts.exclusive, HOSTILE).failures, 1);
+    lose(scene, &channel);
     assert_int_equal(scene->debts.senders, 1);
     debts_pay(&scene->debts, scene->debts.retry_at, &channel);
     assert_int_equal(scene->debts.senders, 0);
@@ -342,6 +344,57 @@ static void all_known_users_have_their_turns(void **state)
     }
 }
 
+static void when_it_is_over_nobody_waits_any_more(void **state)
+{
+    struct scene *scene = *state;
+    const struct debt_channel channel = {
+        .send = put, .queued = queued, .context = scene, .capacity = CAPACITY};
+    struct debtor *debtor;
+
+    lose(scene, &channel);
+    owe(scene, HOSTILE, 1);
+    debtor = scene->debts.debtors;
+    debtor->retry_at = UINT64_MAX; /* as after many losses */
+    debts_note_end(&scene->debts, scene->now);
+    assert_int_equal(scene->debts.retry_at, scene->now);
+    scene->queued = 0;
+    debts_pay(&scene->debts, scene->now, &channel);
+    assert_int_equal(scene->hostile, 2);
+    assert_int_equal(scene->debts.senders, 0);
+
+    /* It is looked whether it is over although nobody has a turn for long. */
+    scene->queued = HALF;
+    scene->hostile = 0;
+    lose(scene, &channel);
+    owe(scene, HOSTILE, 1);
+    scene->debts.debtors->retry_at = UINT64_MAX;
+    debts_pay(&scene->debts, scene->now, &channel);
+    assert_true(scene->debts.retry_at <= scene->now + DEBT_RETRY_USEC_MAX);
+}
+
+static void large_replies_leave_some_of_the_buffer(void **state)
+{
+    static const char data[4 * 1024 * 1024];
+    struct scene *scene = *state;
+    const struct debt_channel channel = {
+        .send = put, .queued = queued, .context = scene, .capacity = CAPACITY};
+
+    for (uint64_t end = scene->now + (uint64_t)5 * SECOND; scene->now < end;) {
+        for (uid_t uid = HOSTILE; uid < HOSTILE + 30; uid++) {
+            struct sender sender = sender_of(uid, uid);
+            if (debts_owed_to(&scene->debts, &sender) == 0) {
+                (void)debts_add(&scene->debts, &sender, data, sizeof(data), scene->now);
+            }
+        }
+        scene->now = scene->debts.retry_at;
+        debts_pay(&scene->debts, scene->now, &channel);
+        if (scene->on_its_way > 0) { /* of whom nobody reads anything */
+            scene->on_its_way = 0;
+        }
+    }
+    assert_in_range(scene->queued, HALF + sizeof(data), CAPACITY - CAPACITY / DEBT_LEFT_SHARE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -353,6 +406,8 @@ int main(void)
             who_is_known_to_read_is_answered_directly_until_it_is_anothers_turn, begin, end),
         cmocka_unit_test_setup_teardown(the_addresses_of_one_user_take_turns, begin, end),
         cmocka_unit_test_setup_teardown(who_has_not_read_all_is_remembered_for_a_while, begin, end),
+        cmocka_unit_test_setup_teardown(when_it_is_over_nobody_waits_any_more, begin, end),
+        cmocka_unit_test_setup_teardown(large_replies_leave_some_of_the_buffer, begin, end),
         cmocka_unit_test_setup_teardown(below_the_half_all_is_forgotten, begin, end),
         cmocka_unit_test_setup_teardown(all_known_users_have_their_turns, begin, end),
         cmocka_unit_test_setup_teardown(some_long_stalls_of_his_give_the_other_little_more, begin,

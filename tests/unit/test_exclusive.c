@@ -135,6 +135,27 @@ static void who_is_known_to_read_is_answered_directly_within_a_limit(void **stat
                      EXCLUSIVE_READ);
 }
 
+static void who_keeps_others_waiting_waits_as_long(void **state)
+{
+    uint64_t now;
+
+    (void)state;
+    prepare(ALICE, EXCLUSIVE_PATIENCE_DOUBLED, 5000);
+    assert_int_equal(exclusive_look(&exclusive, LEVEL + 1, 50000), EXCLUSIVE_WAITING);
+    now = 70000;
+    assert_int_equal(exclusive_look(&exclusive, LEVEL, now), EXCLUSIVE_READ);
+    assert_int_equal(exclusive_find(&exclusive, ALICE).due, now + (now - 5000));
+}
+
+static void a_turn_that_nobody_has_looked_at_is_not_over(void **state)
+{
+    (void)state;
+    prepare(ALICE, 0, 5000);
+    assert_int_equal(exclusive_look(&exclusive, LEVEL + 1, 500000), EXCLUSIVE_WAITING);
+    assert_int_equal(exclusive_look(&exclusive, LEVEL + 1, 500000 + EXCLUSIVE_PATIENCE_USEC),
+                     EXCLUSIVE_UNREAD);
+}
+
 static void who_is_not_known_to_read_is_not(void **state)
 {
     (void)state;
@@ -257,6 +278,8 @@ int main(void)
         cmocka_unit_test_setup(who_has_not_read_waits_ever_longer_for_ever_longer_turns, begin),
         cmocka_unit_test_setup(who_has_always_read_may_be_kept_from_it_for_a_while, begin),
         cmocka_unit_test_setup(who_is_known_to_read_is_answered_directly_within_a_limit, begin),
+        cmocka_unit_test_setup(who_keeps_others_waiting_waits_as_long, begin),
+        cmocka_unit_test_setup(a_turn_that_nobody_has_looked_at_is_not_over, begin),
         cmocka_unit_test_setup(who_is_not_known_to_read_is_not, begin),
         cmocka_unit_test_setup(who_has_read_what_he_had_lost_is_forgiven, begin),
         cmocka_unit_test_setup(who_is_not_done_yet_is_not_taken_for_another, begin),

@@ -113,7 +113,7 @@ static void one_that_is_not_refused_but_does_not_read_is_sent_ever_less(void **s
         now = debts.retry_at;
         debts_pay(&debts, now, outbox_channel(&outbox));
     }
-    /* Half of the send buffer, 1000 bytes, is as far as this goes, and slowly at the end. */
+    /* Half of the send buffer, 1000 units, is as far as this goes, and slowly at the end. */
     assert_in_range(outbox.queued, 500, 500 + 10 * DEBT_BURST_MAX);
     assert_in_range(outbox.attempts - sent, 1, 3);
 
