@@ -41,17 +41,21 @@ static void look_round(struct debts *debts, enum exclusive_verdict verdict, uint
     }
 }
 
-/* Whether what is first owed to DEBTOR may be left unread by USER, of whom it is not known that he
- * reads: one reply, if he has read all until now; then as much as he may lose in all, or little.
- * But not so much that nothing is left. */
+/* Whether what is first owed to DEBTOR may be left unread by USER: one reply, if he has read all
+ * until now; then as much as he may lose in all, or little. But never so much that nothing is left
+ * for who has lost less. */
 static bool is_affordable(const struct debts *debts, const struct debtor *debtor,
                           const struct exclusive_user *user, size_t capacity)
 {
     size_t limit = capacity / DEBT_TURN_SHARE;
     size_t bytes = debtor->first->length + DEBT_ROOM;
+    size_t after = debts->exclusive.unread + bytes;
 
-    return debts->exclusive.unread + bytes <= capacity - capacity / DEBT_LEFT_SHARE &&
-           (user->lost == 0 || user->lost + bytes <= limit * EXCLUSIVE_ALLOWANCE ||
+    if (user->lost == 0) {
+        return after <= capacity - capacity / DEBT_LEFT_SHARE / 2;
+    }
+    return after <= capacity - capacity / DEBT_LEFT_SHARE &&
+           (user->lost + bytes <= limit * EXCLUSIVE_ALLOWANCE ||
             bytes <= DEBT_ROOM + limit / EXCLUSIVE_REST);
 }
 
