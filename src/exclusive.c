@@ -98,12 +98,16 @@ static bool is_overlooked(const struct exclusive *exclusive, uint64_t now)
 static void fail(struct exclusive *exclusive, struct exclusive_user *user)
 {
     size_t lost = exclusive->unread - exclusive->base;
+    unsigned most;
 
     exclusive->expected = exclusive->losers > 0 ? exclusive->expected + lost : exclusive->unread;
     exclusive->losers += user->lost == 0;
     user->lost += lost;
     user->due = exclusive->now + ((uint64_t)EXCLUSIVE_AGAIN_USEC << user->failures);
-    user->failures += user->failures < EXCLUSIVE_FAILURES;
+    /* As long as it is little it may be some of his addresses only: his others need not wait long.
+     */
+    most = user->lost > exclusive->allowance ? EXCLUSIVE_FAILURES : 1;
+    user->failures += user->failures < most;
     user->successes = 0;
 }
 

@@ -65,7 +65,7 @@ static void who_has_not_read_waits_ever_longer_for_ever_longer_turns(void **stat
 
     (void)state;
     for (unsigned i = 0; i < 16; i++) {
-        uint64_t over = turn(MALLORY, now, UINT32_MAX);
+        uint64_t over = turn_of(MALLORY, now, LIMIT * EXCLUSIVE_ALLOWANCE + 1, UINT32_MAX);
         uint64_t due = exclusive_find(&exclusive, MALLORY).due;
         assert_true(over - now >= lasted);
         assert_true(due - over > waited);
@@ -145,6 +145,17 @@ static void who_keeps_others_waiting_waits_as_long(void **state)
     now = 70000;
     assert_int_equal(exclusive_look(&exclusive, LEVEL, now), EXCLUSIVE_READ);
     assert_int_equal(exclusive_find(&exclusive, ALICE).due, now + (now - 5000));
+}
+
+static void who_has_lost_little_does_not_wait_for_long(void **state)
+{
+    uint64_t now = 1000;
+
+    (void)state;
+    for (int i = 0; i < 30; i++) {
+        now = turn(ALICE, now, UINT32_MAX);
+        assert_true(exclusive_find(&exclusive, ALICE).due <= now + 2 * EXCLUSIVE_AGAIN_USEC);
+    }
 }
 
 static void a_turn_that_nobody_has_looked_at_is_not_over(void **state)
@@ -279,6 +290,7 @@ int main(void)
         cmocka_unit_test_setup(who_has_always_read_may_be_kept_from_it_for_a_while, begin),
         cmocka_unit_test_setup(who_is_known_to_read_is_answered_directly_within_a_limit, begin),
         cmocka_unit_test_setup(who_keeps_others_waiting_waits_as_long, begin),
+        cmocka_unit_test_setup(who_has_lost_little_does_not_wait_for_long, begin),
         cmocka_unit_test_setup(a_turn_that_nobody_has_looked_at_is_not_over, begin),
         cmocka_unit_test_setup(who_is_not_known_to_read_is_not, begin),
         cmocka_unit_test_setup(who_has_read_what_he_had_lost_is_forgiven, begin),
