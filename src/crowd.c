@@ -104,17 +104,17 @@ static struct debtor *choose(const struct debts *debts, uint64_t now, size_t cap
     return chosen;
 }
 
-/* Sends DEBTOR what ROOM bytes of the buffer are enough for, or one reply, in the turn that this
- * is. Returns whether it took any; it is tried later if not. */
-static bool pay(struct debts *debts, struct debtor *debtor, size_t *room, uint64_t now,
-                const struct debt_channel *channel)
+/* Sends DEBTOR what ROOM bytes of the buffer are enough for, or one reply, in TURN. Returns whether
+ * it took any; it is tried later if not. */
+static bool pay(struct debts *debts, struct debtor *debtor, uint64_t turn, size_t *room,
+                uint64_t now, const struct debt_channel *channel)
 {
     if (debtor_pay(debts, debtor, debtor_count_fitting(debtor, room), channel) == 0) {
         debtor->retry_after = debtor->postponed ? DEBT_RETRY_USEC_MIN : debtor_find_pause(debtor);
         debtor->retry_at = now + debtor->retry_after;
         return false;
     }
-    debtor->turn = debts->exclusive.turn;
+    debtor->turn = turn;
     return true;
 }
 
@@ -123,22 +123,20 @@ static bool begin(struct debts *debts, struct debtor *debtor, uint64_t now,
                   const struct debt_channel *channel)
 {
     struct exclusive *exclusive = &debts->exclusive;
-    const struct exclusive before = *exclusive;
     const struct exclusive_user user = exclusive_find(exclusive, debtor->sender.uid);
+    size_t limit = channel->capacity / DEBT_TURN_SHARE;
+    size_t room = exclusive_limit(&user, limit);
     uid_t uid = debtor->sender.uid;
-    size_t room;
 
     exclusive_note(exclusive, channel->queued(channel->context), now);
-    exclusive_begin(exclusive, uid, channel->capacity / DEBT_TURN_SHARE);
-    room = exclusive->limit;
-    if (!pay(debts, debtor, &room, now, channel)) {
-        *exclusive = before;
+    if (!pay(debts, debtor, exclusive->turn + 1, &room, now, channel)) {
         return false;
     }
+    exclusive_begin(exclusive, uid, limit);
     for (debtor = debts->debtors; debtor && room > 0; debtor = debtor->next) {
         if (debtor->sender.uid == uid && debtor->turn != exclusive->turn &&
             is_due(debts, debtor, &user, now, channel->capacity)) {
-            (void)pay(debts, debtor, &room, now, channel);
+            (void)pay(debts, debtor, exclusive->turn, &room, now, channel);
         }
     }
     exclusive_note(exclusive, channel->queued(channel->context), now);
@@ -200,20 +198,17 @@ void debts_note_end(struct debts *debts, uint64_t now)
 bool debts_may_pass(struct debts *debts, uid_t uid, size_t bytes, size_t capacity)
 {
     struct exclusive *exclusive = &debts->exclusive;
+    size_t limit = capacity / DEBT_TURN_SHARE;
     struct exclusive_user user;
 
     if (exclusive->current || debts->retry_at <= exclusive->now) {
         return exclusive_take(exclusive, uid, bytes);
     }
     user = exclusive_find(exclusive, uid);
-    if (!exclusive_is_known(&user) || user.due > exclusive->now) {
+    if (user.due > exclusive->now || bytes > exclusive_limit(&user, limit)) {
         return false;
     }
-    exclusive_begin(exclusive, uid, capacity / DEBT_TURN_SHARE);
-    if (!exclusive_take(exclusive, uid, bytes)) {
-        exclusive_leave(exclusive); /* it is more than he may be sent at a time */
-        return false;
-    }
+    exclusive_begin(exclusive, uid, limit);
     debts->retry_at = exclusive_look_at(exclusive, exclusive->now);
-    return true;
+    return exclusive_take(exclusive, uid, bytes);
 }

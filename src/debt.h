@@ -45,12 +45,11 @@ enum {
     DEBT_BURST_MAX = 64,
     DEBT_BURST_SHARE = 16, /* and no more than so much of the send buffer */
     DEBT_ROOM = 1024,      /* what the kernel books for a reply besides its bytes, at most */
-    DEBT_TURN_SHARE =
-        64, /* so much of the send buffer for one user who reads, when it is crowded */
+    /* While the send buffer is crowded: */
+    DEBT_TURN_SHARE = 64, /* so much of it is for one user who reads, */
     DEBT_LEFT_SHARE =
-        8, /* so much of it is left then by who has lost something, and half of that by all */
-    DEBT_FAILURES =
-        14, /* so often the time doubles until an address that does not read is sent more */
+        8, /* so much is left by who has lost something, and the half of that by all; */
+    DEBT_FAILURES = 14, /* so often the pause of an address that does not read doubles */
 };
 
 struct debtor;

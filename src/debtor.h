@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-/* A debtor, as those see it who keep the books (debt.c) and who pay (payment.c). */
+/* A debtor, as those see it who keep the books (debt.c) and who pay (payment.c, crowd.c). */
 
 #include "debt.h"
 

@@ -158,12 +158,13 @@ static unsigned find_doublings(const struct exclusive_user *user)
     return doublings < EXCLUSIVE_PATIENCE_DOUBLED ? doublings : EXCLUSIVE_PATIENCE_DOUBLED;
 }
 
-/* The less is left of what USER may lose the less he gets. */
-static size_t find_limit(const struct exclusive *exclusive, const struct exclusive_user *user,
-                         size_t limit)
+size_t exclusive_limit(const struct exclusive_user *user, size_t limit)
 {
-    size_t left = subtract(exclusive->allowance, user->lost);
+    size_t left = subtract(limit * EXCLUSIVE_ALLOWANCE, user->lost);
 
+    if (!exclusive_is_known(user)) {
+        return 0;
+    }
     return left > limit ? limit : left > limit / EXCLUSIVE_REST ? left : limit / EXCLUSIVE_REST;
 }
 
@@ -179,7 +180,7 @@ void exclusive_begin(struct exclusive *exclusive, uid_t uid, size_t limit)
     exclusive->uid = uid;
     exclusive->base = exclusive->unread;
     exclusive->allowance = limit * EXCLUSIVE_ALLOWANCE;
-    exclusive->limit = exclusive_is_known(user) ? find_limit(exclusive, user, limit) : 0;
+    exclusive->limit = exclusive_limit(user, limit);
     exclusive->is_direct = false;
     exclusive->since = exclusive->now;
     exclusive->until = exclusive->now + ((uint64_t)EXCLUSIVE_PATIENCE_USEC << find_doublings(user));

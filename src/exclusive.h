@@ -10,11 +10,12 @@
  * processor has only to be away from the first for a while. So when the buffer is crowded, a turn
  * is one user's, and nobody else is sent anything until what is unread has come down to where it
  * was before, or he has had his time. Then the next turn is another's. So there is never more
- * unread after the turn of one who is said to read, whoever it was that read; and who does not read
- * gets ever fewer turns.
+ * unread after the turn of one who is said to read, whoever it was that read.
  *
- * What a user has not read in his turn is his loss. The more he loses the less he gets. When it is
- * seen later that something of that has been read, it is taken for his whose loss it fits best.
+ * What a user has not read in his turn is his loss. The more he loses the less he gets, and
+ * beyond an allowance he has ever fewer turns; below it some of his addresses may not read, and the
+ * others need not wait for long. When it is seen later that something of that has been read, it is
+ * taken for his whose loss it fits best.
  *
  * Of whom it is not known yet that he reads gets one reply in a turn. Who is known to read gets
  * what he is owed, and is answered directly for a while, as long as no more is unread at any time
@@ -98,12 +99,6 @@ static inline bool exclusive_is_over(const struct exclusive *exclusive)
            (!exclusive->is_direct || exclusive->now >= exclusive->since + EXCLUSIVE_SLICE_USEC);
 }
 
-/* The turn ends without a verdict. */
-static inline void exclusive_leave(struct exclusive *exclusive)
-{
-    exclusive->current = NULL;
-}
-
 /* When to look at the turn again. */
 uint64_t exclusive_look_at(const struct exclusive *exclusive, uint64_t now);
 
@@ -115,7 +110,11 @@ static inline bool exclusive_is_known(const struct exclusive_user *user)
     return user->successes >= EXCLUSIVE_KNOWN;
 }
 
-/* UID's turn begins, who has not been sent anything in it yet; LIMIT is in bytes. */
+/* How many bytes more may be unread in USER's turn at any time, where LIMIT is the most. None if it
+ * is not known that he reads: then it is one reply; and the less the more he has lost. */
+size_t exclusive_limit(const struct exclusive_user *user, size_t limit);
+
+/* UID's turn begins; what was noted last is from before he was sent anything in it. */
 void exclusive_begin(struct exclusive *exclusive, uid_t uid, size_t limit);
 
 /* Whether UID may be sent BYTES directly now; they are noted then. */
