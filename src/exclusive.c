@@ -82,7 +82,7 @@ static void succeed(const struct exclusive *exclusive, struct exclusive_user *us
 {
     uint64_t lasted = exclusive->now - exclusive->since;
 
-    user->failures = user->lost > exclusive->allowance ? user->failures : 0;
+    user->failures = user->lost > exclusive->too_much ? user->failures : 0;
     user->successes += user->successes < EXCLUSIVE_PATIENCE_DOUBLED;
     user->due = lasted > EXCLUSIVE_PATIENCE_USEC ? exclusive->now + lasted : 0;
 }
@@ -106,7 +106,7 @@ static void fail(struct exclusive *exclusive, struct exclusive_user *user)
     user->due = exclusive->now + ((uint64_t)EXCLUSIVE_AGAIN_USEC << user->failures);
     /* As long as it is little it may be some of his addresses only: his others need not wait long.
      */
-    most = user->lost > exclusive->allowance ? EXCLUSIVE_FAILURES : 1;
+    most = user->lost > exclusive->too_much ? EXCLUSIVE_FAILURES : 1;
     user->failures += user->failures < most;
     user->successes = 0;
 }
@@ -179,7 +179,7 @@ void exclusive_begin(struct exclusive *exclusive, uid_t uid, size_t limit)
     exclusive->current = user;
     exclusive->uid = uid;
     exclusive->base = exclusive->unread;
-    exclusive->allowance = limit * EXCLUSIVE_ALLOWANCE;
+    exclusive->too_much = limit * EXCLUSIVE_TOO_MUCH;
     exclusive->limit = exclusive_limit(user, limit);
     exclusive->is_direct = false;
     exclusive->since = exclusive->now;

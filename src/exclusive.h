@@ -12,10 +12,10 @@
  * was before, or he has had his time. Then the next turn is another's. So there is never more
  * unread after the turn of one who is said to read, whoever it was that read.
  *
- * What a user has not read in his turn is his loss. The more he loses the less he gets, and
- * beyond an allowance he has ever fewer turns; below it some of his addresses may not read, and the
- * others need not wait for long. When it is seen later that something of that has been read, it is
- * taken for his whose loss it fits best.
+ * What a user has not read in his turn is his loss. The more he loses the less he gets, and at
+ * last he has ever fewer turns. (Before that it may be some of his addresses that do not read, and
+ * the others need not wait for long.) When it is seen later that something of that has been read,
+ * it is taken for his whose loss it fits best.
  *
  * Of whom it is not known yet that he reads gets one reply in a turn. Who is known to read gets
  * what he is owed, and is answered directly for a while, as long as no more is unread at any time
@@ -36,7 +36,8 @@ enum {
     EXCLUSIVE_AGAIN_USEC = 50 * 1000,   /* after that he who has not read has the next one, */
     EXCLUSIVE_FAILURES = 16,            /* so often later each time */
     EXCLUSIVE_ALLOWANCE = 2,            /* so much of the limit he may lose in all, */
-    EXCLUSIVE_REST = 64,                /* and such a part of it is his if he has */
+    EXCLUSIVE_REST = 64,                /* and such a part of it is his if he has; */
+    EXCLUSIVE_TOO_MUCH = 8,             /* who loses so much of it waits ever longer */
     EXCLUSIVE_SURE_USEC = 5 * 1000,     /* after this it is clear who has read what he had lost */
     EXCLUSIVE_KNOWN = 3,                /* turns in a row after which it is known that he reads */
 };
@@ -66,7 +67,7 @@ struct exclusive {
     uint64_t turn;                  /* its number, or that of the last one; from 1 on */
     size_t base;                    /* bytes that were unread before it */
     size_t limit;                   /* and that may be more at any time, if he is known to read; */
-    size_t allowance;               /* in all that may be lost until it is too much */
+    size_t too_much;                /* bytes to lose in all */
     bool is_direct;                 /* he has been answered directly */
     uint64_t since;
     uint64_t until;

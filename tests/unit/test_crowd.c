@@ -45,7 +45,7 @@ static void some_long_stalls_of_his_give_the_other_little_more(void **state)
     assert_true(scene->turns > 60 * 20);
     assert_int_equal(exclusive_find(&scene->debts.exclusive, HONEST).lost, 0);
     assert_true(exclusive_find(&scene->debts.exclusive, HOSTILE).lost > 0);
-    assert_true(scene->most <= HALF + CAPACITY / 32 + CAPACITY / 256);
+    assert_true(scene->most <= HALF + CAPACITY / 8 + CAPACITY / 256);
 }
 
 static void an_address_of_his_that_does_not_read_costs_his_others_little(void **state)

@@ -65,7 +65,7 @@ static void who_has_not_read_waits_ever_longer_for_ever_longer_turns(void **stat
 
     (void)state;
     for (unsigned i = 0; i < 16; i++) {
-        uint64_t over = turn_of(MALLORY, now, LIMIT * EXCLUSIVE_ALLOWANCE + 1, UINT32_MAX);
+        uint64_t over = turn_of(MALLORY, now, LIMIT * EXCLUSIVE_TOO_MUCH + 1, UINT32_MAX);
         uint64_t due = exclusive_find(&exclusive, MALLORY).due;
         assert_true(over - now >= lasted);
         assert_true(due - over > waited);
@@ -266,7 +266,7 @@ static void who_reads_now_and_then_cannot_fill_the_buffer(void **state)
         exclusive_begin(&exclusive, MALLORY, LIMIT);
         now = turn_of(MALLORY, now, exclusive.limit > 1 ? exclusive.limit : 1, UINT32_MAX);
     }
-    assert_in_range(level, LEVEL + LIMIT, LEVEL + LIMIT * (EXCLUSIVE_ALLOWANCE + 1));
+    assert_in_range(level, LEVEL + LIMIT, LEVEL + LIMIT * (EXCLUSIVE_TOO_MUCH + 1));
 }
 
 static void more_users_than_there_is_room_for_share_their_places(void **state)
